@@ -1,0 +1,237 @@
+//! What each kind of setting may say. The messages name the form expected, never what was found.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::{LogFormat, Membership};
+
+/// What a malformed value should have been.
+pub(super) type Expected = &'static str;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const DURATION_MAX: Duration = Duration::from_secs(3650 * DAY);
+
+pub(super) fn text(text: &str) -> Result<String, Expected> {
+    Ok(text.to_owned())
+}
+
+pub(super) fn secret(text: &str) -> Result<SecretString, Expected> {
+    Ok(SecretString::from(text))
+}
+
+pub(super) fn secrets(text: &str) -> Result<Vec<SecretString>, Expected> {
+    items(text).map(secret).collect()
+}
+
+pub(super) fn postgres_url(text: &str) -> Result<SecretString, Expected> {
+    let expected = "must be a URL that begins with postgres:// or postgresql://";
+    let url = Url::parse(text).map_err(|_| expected)?;
+    if matches!(url.scheme(), "postgres" | "postgresql") { secret(text) } else { Err(expected) }
+}
+
+/// 32 bytes in base64, kept as the text that it is.
+pub(super) fn encryption_key(text: &str) -> Result<SecretString, Expected> {
+    let decoded = STANDARD.decode(text).map(Zeroizing::new);
+    match decoded {
+        Ok(bytes) if bytes.len() == 32 => secret(text),
+        _ => Err("must be 32 bytes in base64, as from `openssl rand -base64 32`"),
+    }
+}
+
+pub(super) fn encryption_keys(text: &str) -> Result<Vec<SecretString>, Expected> {
+    let keys: Result<_, _> = items(text).map(encryption_key).collect();
+    keys.map_err(|_| "must be keys of 32 bytes in base64, separated by commas")
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, Expected> {
+    text.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:3001")
+}
+
+pub(super) fn web_url(text: &str) -> Result<Url, Expected> {
+    let expected = "must be a URL that begins with http:// or https://";
+    let url = Url::parse(text).map_err(|_| expected)?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    if matches!(url.scheme(), "http" | "https") && plain { Ok(url) } else { Err(expected) }
+}
+
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, Expected> {
+    let networks: Result<_, _> = items(text).map(str::parse::<IpNet>).collect();
+    networks.map_err(|_| "must be networks such as 10.0.0.0/8, separated by commas")
+}
+
+pub(super) fn yes_or_no(text: &str) -> Result<bool, Expected> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("must be true or false"),
+    }
+}
+
+/// At least one, and few enough to be meant.
+pub(super) fn count(text: &str) -> Result<u32, Expected> {
+    match text.parse() {
+        Ok(count @ 1..=100_000) => Ok(count),
+        _ => Err("must be a whole number from 1 to 100000"),
+    }
+}
+
+/// A number with its unit: `250ms`, `5s`, `2m`, `1h`, `30d`.
+pub(super) fn duration(text: &str) -> Result<Duration, Expected> {
+    const EXPECTED: Expected = "must be a time such as 30s, 2m, 1h or 30d, above zero";
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| EXPECTED)?;
+    let unit = match unit {
+        "ms" => Duration::from_millis(1),
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(MINUTE),
+        "h" => Duration::from_secs(HOUR),
+        "d" => Duration::from_secs(DAY),
+        _ => return Err(EXPECTED),
+    };
+    let number = u32::try_from(number).map_err(|_| EXPECTED)?;
+    let duration = unit.checked_mul(number).filter(|d| *d <= DURATION_MAX).ok_or(EXPECTED)?;
+    if duration.is_zero() { Err(EXPECTED) } else { Ok(duration) }
+}
+
+pub(super) fn lease(text: &str) -> Result<Duration, Expected> {
+    match duration(text) {
+        Ok(lease) if (1..=HOUR).contains(&lease.as_secs()) => Ok(lease),
+        _ => Err("must be a time from 1s to 1h"),
+    }
+}
+
+pub(super) fn retention(text: &str) -> Result<Duration, Expected> {
+    match duration(text) {
+        Ok(retention) if DAY <= retention.as_secs() => Ok(retention),
+        _ => Err("must be a time of one day (1d) or more"),
+    }
+}
+
+/// Empty means none. A longest wait bounds how long a delivery can be promised.
+pub(super) fn schedule(text: &str) -> Result<Vec<Duration>, Expected> {
+    let expected = "must be at most 50 times of up to 30d, such as 5s,30s,2m, or empty";
+    let waits: Vec<Duration> =
+        items(text).map(duration).collect::<Result<_, _>>().map_err(|_| expected)?;
+    let sound = waits.len() <= 50 && waits.iter().all(|wait| wait.as_secs() <= 30 * DAY);
+    if sound { Ok(waits) } else { Err(expected) }
+}
+
+pub(super) fn membership(text: &str) -> Result<Membership, Expected> {
+    match text {
+        "claims" => Ok(Membership::Claims),
+        "postgres" => Ok(Membership::Postgres),
+        _ => Err("must be claims or postgres"),
+    }
+}
+
+/// Kept as text; it is read again where the log is set up.
+pub(super) fn log_filter(text: &str) -> Result<String, Expected> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("must be filters such as info,engine=debug"),
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Expected> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json"),
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_numbers_with_units() {
+        for (text, seconds) in [
+            ("5s", Some(5.0)),
+            ("250ms", Some(0.25)),
+            ("2m", Some(120.0)),
+            ("1h", Some(3_600.0)),
+            ("24h", Some(86_400.0)),
+            ("30d", Some(2_592_000.0)),
+            ("0s", None),
+            ("5", None),
+            ("s", None),
+            ("", None),
+            ("-5s", None),
+            ("1.5s", None),
+            ("5 s", None),
+            ("5w", None),
+            ("99999999999999999999s", None),
+            ("4294967295d", None),
+        ] {
+            assert_eq!(duration(text).ok().map(|d| d.as_secs_f64()), seconds, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_is_a_list_of_waits_and_may_be_empty() {
+        let seconds = |text| {
+            schedule(text).map(|waits| waits.iter().map(Duration::as_secs).collect::<Vec<_>>())
+        };
+        assert_eq!(seconds("5s,30s,2m,10m,1h,24h"), Ok(vec![5, 30, 120, 600, 3_600, 86_400]));
+        assert_eq!(seconds(" 5s , 1m "), Ok(vec![5, 60]));
+        assert_eq!(seconds(""), Ok(vec![]));
+        for broken in ["5", "5s;30s", "soon", "31d", &"1s,".repeat(51)] {
+            assert!(seconds(broken).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn networks_are_cidrs() {
+        let parsed = networks("10.0.0.0/8, 127.0.0.1/32,fd00::/8").expect("well formed");
+        assert_eq!(parsed.len(), 3);
+        for broken in ["10.0.0.0", "10.0.0.0/33", "localhost", "10.0.0.0/8;127.0.0.0/8"] {
+            assert!(networks(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn an_encryption_key_is_exactly_32_bytes() {
+        let encoded = |bytes: &[u8]| STANDARD.encode(bytes);
+        assert!(encryption_key(&encoded(&[7; 32])).is_ok());
+        for broken in [encoded(&[7; 31]), encoded(&[7; 33]), "%".into(), "a".repeat(44)] {
+            assert!(encryption_key(&broken).is_err());
+        }
+        let two = format!("{},{}", encoded(&[1; 32]), encoded(&[2; 32]));
+        assert_eq!(encryption_keys(&two).map(|keys| keys.len()), Ok(2));
+    }
+
+    #[test]
+    fn addresses_urls_counts_and_choices_are_checked() {
+        assert!(address("127.0.0.1:0").is_ok() && address("[::1]:80").is_ok());
+        assert!(address("localhost:80").is_err() && address("3001").is_err());
+        assert!(web_url("https://app.example.com").is_ok());
+        for broken in ["app.example.com", "ftp://example.com", "https://user:pw@example.com", ""] {
+            assert!(web_url(broken).is_err(), "{broken}");
+        }
+        assert!(postgres_url("postgres://u:p@h/db").is_ok());
+        assert!(postgres_url("mysql://u:p@h/db").is_err() && postgres_url("h/db").is_err());
+        assert!(count("1").is_ok() && count("0").is_err() && count("1e3").is_err());
+        assert!(yes_or_no("true") == Ok(true) && yes_or_no("yes").is_err());
+        assert!(lease("30s").is_ok() && lease("500ms").is_err() && lease("2h").is_err());
+        assert!(retention("1d").is_ok() && retention("23h").is_err());
+        assert!(membership("postgres").is_ok() && membership("Claims").is_err());
+        assert!(log_format("json").is_ok() && log_format("xml").is_err());
+        assert!(log_filter("info,engine=debug").is_ok() && log_filter("engine=loud").is_err());
+    }
+}
