@@ -1,0 +1,49 @@
+# Every recipe is an ordinary command: copy it to a shell when you want it otherwise.
+
+target := $(abspath $(or $(CARGO_TARGET_DIR),target))
+relay := $(target)/debug/relay
+
+# Queries are checked against .sqlx/, whatever database the shell may name (make sqlx renews it).
+export SQLX_OFFLINE := true
+
+.PHONY: help run test lint doc bench faults sqlx audit
+.DEFAULT_GOAL := help
+
+help: ## Lists what there is to make
+	@sed -n 's/^\([a-z]*\): .*## \(.*\)$$/\1\t\2/p' Makefile | expand -t 10
+
+run: ## Starts everything in one process, with a private Postgres and a demo
+	scripts/setup-postgres
+	cargo build --bin relay
+	$(relay) dev
+
+test: ## Sets up what the tests need and runs them all; ARGS="-p engine" or a name narrows it
+	scripts/setup-postgres
+	scripts/setup-verifiers >/dev/null
+	cargo test --workspace --no-run
+	RELAY_VERIFIERS_DIR=$(target)/verifiers $(relay) with-postgres --fast -- cargo test $(or $(ARGS),--workspace)
+
+lint: ## Format, clippy and rustdoc, with warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --quiet
+
+doc: ## Builds the API documentation of the crates and opens it
+	cargo doc --workspace --no-deps --open
+
+bench: ## Measures throughput in release with a durable Postgres; ARGS are the load test's
+	scripts/setup-postgres
+	cargo build --release -p relay -p loadtest
+	$(target)/release/relay with-postgres -- $(target)/release/loadtest $(ARGS)
+
+faults: ## Runs the fault scenarios alone: processes that are really killed
+	scripts/setup-postgres
+	cargo test --workspace --no-run
+	$(relay) with-postgres --fast -- cargo test --workspace --test it faults
+
+sqlx: ## Renews .sqlx/ after a query or a migration has changed
+	scripts/sqlx
+
+audit: ## Licences, bans, sources and known vulnerabilities; installs cargo-deny first
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check
