@@ -108,6 +108,7 @@ mod tests {
         answer
     }
 
+    #[expect(clippy::disallowed_macros, reason = "what is tested is the recorder beneath them")]
     #[tokio::test]
     async fn metrics_are_served_until_the_stop_and_histograms_have_buckets() {
         let handle = install_metrics().expect("the only recorder of this test program");

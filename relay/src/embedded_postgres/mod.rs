@@ -22,7 +22,6 @@ use anyhow::Context as _;
 use url::form_urlencoded;
 
 use self::cluster::Cluster;
-use self::owner::Owner;
 use self::place::Place;
 use self::postmaster::Postmaster;
 

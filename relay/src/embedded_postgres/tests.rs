@@ -173,7 +173,7 @@ fn an_interrupted_first_start_is_begun_anew() {
 #[tokio::test]
 async fn a_path_too_long_for_a_socket_works_all_the_same() {
     let scratch = Scratch::new();
-    let dir = scratch.join(&"long-".repeat(24)).join(&"longer-".repeat(20));
+    let dir = scratch.join(&"long-".repeat(24)).join("longer-".repeat(20));
     let server = EmbeddedPostgres::start(&dir, &FAST).expect("a start");
     assert_eq!(query(&server.url(DATABASE), "select 'yes'").await, "yes");
     let socket_dir = server.postmaster.socket_dir.clone();
