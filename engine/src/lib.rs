@@ -1,1 +1,38 @@
-//! Placeholder until its modules arrive.
+//! Deptex Relay's rules and queries. The journey of one event, in reading order:
+//!
+//! 1. [`event`]: what happened, checked and kept byte for byte; [`subscription`]: who wants to know.
+//! 2. [`ingest`]: appends events and the promise of their deliveries, many callers to one commit.
+//! 3. [`outbox`]: claims promised deliveries under a lease, and hands them back.
+//! 4. [`delivery`]: attempts one (built, signed by [`signing`], sent through [`http`]), decides what
+//!    the answer means ([`retry`]), settles it, lists it, replays it.
+//! 5. [`connection`]: the linked accounts, event-sourced in [`event_log`]; their secrets in [`secret`].
+//!
+//! Deciding is pure; remembering is SQL beside the function that runs it. Nothing here knows a web
+//! framework or a job runner.
+
+pub mod clock;
+pub mod connection;
+pub mod db;
+pub mod delivery;
+pub mod egress;
+pub mod engine;
+pub mod event;
+pub mod event_log;
+pub(crate) mod fault;
+pub mod http;
+pub mod icon;
+pub mod ids;
+pub mod ingest;
+pub mod json;
+pub mod membership;
+pub mod metrics;
+pub mod outbox;
+pub mod pace;
+pub mod partitions;
+pub mod projection;
+pub mod retry;
+pub mod secret;
+pub mod signing;
+pub mod subscription;
+
+pub use engine::{Engine, EngineConfig};

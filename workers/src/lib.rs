@@ -1,1 +1,45 @@
-//! Placeholder until its modules arrive.
+//! Background work: deliveries are pumped from the outbox, attempted in apalis pools, and settled;
+//! periodic duties keep the database in shape.
+//!
+//! [`pump`] claims what there is room for and queues it in [`lanes`]; [`pools`] hands it to apalis
+//! workers and hears how each attempt ended; [`settler`] writes that down in batches; [`leases`]
+//! knows what this process holds and keeps it; [`duties`] are the clockwork.
+
+mod duties;
+mod lanes;
+mod leases;
+mod pools;
+mod pump;
+mod settler;
+
+use std::{sync::Arc, time::Duration};
+
+use engine::Engine;
+use tokio_util::sync::CancellationToken;
+
+/// The workers ended in a way that needs a restart.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkersError {
+    /// The apalis worker stopped by itself.
+    #[error("the delivery pool stopped: {0}")]
+    Pool(String),
+}
+
+/// Delivers until `stop` is cancelled, then drains: what is under way ends, what was not started is
+/// handed back at once. Ends within the longest exchange and a few seconds more.
+pub async fn run(engine: Engine, stop: CancellationToken) -> Result<(), WorkersError> {
+    let duties = tokio::spawn(duties::run(engine.clone(), stop.clone()));
+    let leases = Arc::new(leases::Leases::default());
+    let (settler, verdicts) = settler::start(engine.clone(), leases.clone());
+    let renewing = tokio::spawn(leases::renew(engine.clone(), leases.clone()));
+    let (pump, work) = pump::start(engine.clone(), leases.clone(), stop.clone());
+    let ended = pools::run(engine.clone(), leases.clone(), work, verdicts, stop.clone()).await;
+    // The pool is drained. The pump ends by the same token, or is told now if the pool failed.
+    stop.cancel();
+    let _ = pump.await;
+    let _ = settler.await;
+    renewing.abort();
+    leases::release_unstarted(&engine, &leases).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), duties).await;
+    ended
+}

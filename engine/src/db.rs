@@ -1,0 +1,192 @@
+//! The connection pools and the embedded migrations.
+
+use std::{str::FromStr, time::Duration};
+
+use backon::{ExponentialBuilder, Retryable};
+use sqlx::{
+    PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::secret::Secret;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// How many connections each pool holds. They are separate, so that a crowd of callers cannot take
+/// the connections that settle deliveries.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSizes {
+    /// For API calls and commands.
+    pub api: u32,
+    /// For the group commits of events.
+    pub ingest: u32,
+    /// For claiming and settling deliveries.
+    pub work: u32,
+}
+
+impl Default for PoolSizes {
+    fn default() -> Self {
+        Self { api: 8, ingest: 2, work: 4 }
+    }
+}
+
+/// The database was asked and did not answer as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// Away, restarting, or out of connections: asking again later helps.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// Asking again would not help.
+    #[error(transparent)]
+    Database(sqlx::Error),
+    /// The schema is older than this program.
+    #[error("the database schema lacks {missing} migration(s): run `relay migrate`")]
+    SchemaBehind {
+        /// How many are missing.
+        missing: usize,
+    },
+    /// The migrations could not be applied.
+    #[error("migrating failed: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_unavailable(&error) { Self::Unavailable(error.to_string()) } else { Self::Database(error) }
+    }
+}
+
+/// Whether an error tells of a database that is away, rather than of a statement that is wrong.
+#[must_use]
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::Tls(_) => true,
+        // 08: connection, 53: resources, 57: operator's intervention, 58: the system, 25006: read-only
+        // (a standby), 40: try again, 55P03: a lock was not to be had in time.
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
+                || code == "25006"
+                || code == "55P03"
+        }),
+        _ => false,
+    }
+}
+
+/// What migrating did.
+#[derive(Clone, Copy, Debug)]
+pub struct MigrationReport {
+    /// Migrations that this call applied.
+    pub applied: usize,
+    /// Migrations that there are.
+    pub total: usize,
+}
+
+/// One Postgres, in three small pools.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pub(crate) api: PgPool,
+    pub(crate) ingest: PgPool,
+    pub(crate) work: PgPool,
+    options: PgConnectOptions,
+}
+
+impl Db {
+    /// Opens the pools; waits up to half a minute for a database that is still starting.
+    pub async fn connect(url: &Secret, sizes: PoolSizes) -> Result<Self, DbError> {
+        let options = PgConnectOptions::from_str(url.reveal())
+            .map_err(|_| DbError::Unavailable("DATABASE_URL is not a Postgres URL".into()))?
+            .application_name("relay");
+        let pool = |size: u32, statement_timeout: &'static str| {
+            PgPoolOptions::new()
+                .min_connections(1)
+                .max_connections(size)
+                .acquire_timeout(Duration::from_secs(5))
+                .test_before_acquire(false)
+                .max_lifetime(Duration::from_secs(30 * 60))
+                .connect_lazy_with(options.clone().options([
+                    ("statement_timeout", statement_timeout),
+                    ("idle_in_transaction_session_timeout", "30s"),
+                    ("tcp_keepalives_idle", "30"),
+                ]))
+        };
+        let db = Self {
+            api: pool(sizes.api, "10s"),
+            ingest: pool(sizes.ingest, "15s"),
+            work: pool(sizes.work, "30s"),
+            options,
+        };
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(3))
+            .with_max_times(14);
+        (|| async { sqlx::query("select 1").execute(&db.api).await })
+            .retry(waits)
+            .when(is_unavailable)
+            .notify(|error, wait| {
+                tracing::warn!(error = %error, wait.ms = wait.as_millis() as u64, "waiting for the database");
+            })
+            .await?;
+        Ok(db)
+    }
+
+    /// Applies the migrations that are missing. Safe to call from several processes at once.
+    pub async fn migrate(&self) -> Result<MigrationReport, DbError> {
+        let before = self.applied().await?.unwrap_or(0);
+        // Its bookkeeping lives in our schema, not in `public` beside the core's.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_with(self.options.clone().options([("search_path", "relay"), ("lock_timeout", "10s")]))
+            .await?;
+        sqlx::query("create schema if not exists relay").execute(&pool).await?;
+        MIGRATIONS.run(&pool).await?;
+        pool.close().await;
+        let total = MIGRATIONS.iter().count();
+        Ok(MigrationReport { applied: total.saturating_sub(before), total })
+    }
+
+    /// Whether the database answers and holds every migration that this program knows.
+    pub async fn ready(&self) -> Result<(), DbError> {
+        let applied = self.applied().await?.unwrap_or(0);
+        let missing = MIGRATIONS.iter().count().saturating_sub(applied);
+        if missing > 0 { Err(DbError::SchemaBehind { missing }) } else { Ok(()) }
+    }
+
+    async fn applied(&self) -> Result<Option<usize>, DbError> {
+        let table: Option<String> =
+            sqlx::query_scalar("select to_regclass('relay._sqlx_migrations')::text")
+                .fetch_one(&self.api)
+                .await?;
+        if table.is_none() {
+            return Ok(None);
+        }
+        let count: i64 =
+            sqlx::query_scalar("select count(*) from relay._sqlx_migrations where success")
+                .fetch_one(&self.api)
+                .await?;
+        Ok(usize::try_from(count).ok())
+    }
+
+    /// The connections that claim and settle deliveries.
+    #[must_use]
+    pub fn work_pool(&self) -> &PgPool {
+        &self.work
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(&self) {
+        for pool in [&self.api, &self.ingest, &self.work] {
+            pool.close().await;
+        }
+    }
+
+    /// The server's version, as it says it itself.
+    pub async fn server_version(&self) -> Result<String, DbError> {
+        Ok(sqlx::query_scalar("show server_version").fetch_one(&self.api).await?)
+    }
+}

@@ -1,0 +1,375 @@
+//! Shows deliveries and their attempts to the people of one organization.
+
+use std::{fmt, str::FromStr};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    clock::Timestamp,
+    db::DbError,
+    engine::Engine,
+    ids::{ConnectionId, DeliveryId, EventId, OrganizationId},
+    outbox::Class,
+};
+
+/// The most deliveries of one page.
+pub const PAGE_MAX: u16 = 200;
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryStatus {
+    /// Promised: waiting, being sent, or waiting to be tried again.
+    Pending,
+    /// The receiver has it.
+    Delivered,
+    /// Given up on, with a reason; replayable.
+    Dead,
+    /// Not sent because of how the connection stood; replayable.
+    Skipped,
+    /// Its connection was removed.
+    Cancelled,
+    /// It was of no use any more.
+    Expired,
+}
+
+impl DeliveryStatus {
+    /// Every status, in the order of a delivery's life.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Delivered,
+        Self::Dead,
+        Self::Skipped,
+        Self::Cancelled,
+        Self::Expired,
+    ];
+
+    /// As shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for DeliveryStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Not a status.
+#[derive(Debug, thiserror::Error)]
+#[error("status must be one of pending, delivered, dead, skipped, cancelled, expired")]
+pub struct UnknownStatus;
+
+impl FromStr for DeliveryStatus {
+    type Err = UnknownStatus;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownStatus)
+    }
+}
+
+/// Which deliveries to show, the newest first.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    /// Only in this status.
+    pub status: Option<DeliveryStatus>,
+    /// Only to this connection.
+    pub connection_id: Option<ConnectionId>,
+    /// Only of this event.
+    pub event_id: Option<EventId>,
+    /// Only of this kind of event.
+    pub kind: Option<String>,
+    /// Only promised at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Only promised before this moment.
+    pub until: Option<Timestamp>,
+    /// Only those after this one on the page before.
+    pub before: Option<DeliveryId>,
+    /// How many, at most [`PAGE_MAX`]; 0 means 50.
+    pub limit: u16,
+}
+
+/// A delivery as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveryView {
+    /// Its id, the same that the receiver sees.
+    pub id: DeliveryId,
+    /// To whom.
+    pub connection_id: ConnectionId,
+    /// The connection's service.
+    pub provider: String,
+    /// The connection's name.
+    pub connection_name: String,
+    /// What.
+    pub event_id: EventId,
+    /// The kind of event; `None` once the event is no longer kept.
+    pub event: Option<String>,
+    /// The event's subject.
+    pub subject: Option<String>,
+    /// Where it stands.
+    pub status: String,
+    /// Requests made so far.
+    pub attempts: i32,
+    /// When it is due next.
+    pub next_due_at: Option<Timestamp>,
+    /// The last answer's status.
+    pub status_code: Option<i16>,
+    /// The last failure's class.
+    pub error_class: Option<String>,
+    /// The last failure in words.
+    pub error: Option<String>,
+    /// Why it ended as it did.
+    pub reason: Option<String>,
+    /// `live`, `retry` or `replay`.
+    pub class: String,
+    /// When it was promised.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// One request, or one settlement without a request.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttemptView {
+    /// From 1; a settlement without a request keeps the number before it.
+    pub number: i32,
+    /// When the request began.
+    pub started_at: Option<Timestamp>,
+    /// How long it took.
+    pub duration_ms: Option<f64>,
+    /// The answer's status.
+    pub status_code: Option<i16>,
+    /// The failure's class.
+    pub error_class: Option<String>,
+    /// The failure in words.
+    pub error: Option<String>,
+    /// The beginning of the answer's body.
+    pub response_head: Option<String>,
+    /// What followed.
+    pub settlement: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When the next attempt was due.
+    pub next_due_at: Option<Timestamp>,
+    /// The version of the connection that was used.
+    pub connection_version: Option<i64>,
+    /// When it was written down.
+    pub recorded_at: Timestamp,
+}
+
+/// A delivery with its history.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveryDetail {
+    /// The delivery as it stands.
+    #[serde(flatten)]
+    pub delivery: DeliveryView,
+    /// Its attempts, the first one first.
+    #[serde(rename = "attempt_list")]
+    pub attempts: Vec<AttemptView>,
+    /// The event's data, byte for byte; `None` once the event is no longer kept.
+    pub data: Option<Box<RawValue>>,
+}
+
+/// Some deliveries, and where the next page begins.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page {
+    /// The newest first.
+    pub items: Vec<DeliveryView>,
+    /// The cursor of the next page, if there may be one.
+    pub next: Option<DeliveryId>,
+}
+
+struct Row {
+    delivery_id: uuid::Uuid,
+    connection_id: uuid::Uuid,
+    provider: Option<String>,
+    display_name: Option<String>,
+    event_id: uuid::Uuid,
+    kind: Option<String>,
+    subject: Option<String>,
+    status: String,
+    attempts: i32,
+    next_due_at: Option<Timestamp>,
+    status_code: Option<i16>,
+    error_class: Option<String>,
+    error: Option<String>,
+    reason: Option<String>,
+    class: i16,
+    created_at: Timestamp,
+    updated_at: Option<Timestamp>,
+}
+
+impl From<Row> for DeliveryView {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.delivery_id.into(),
+            connection_id: row.connection_id.into(),
+            provider: row.provider.unwrap_or_default(),
+            connection_name: row.display_name.unwrap_or_default(),
+            event_id: row.event_id.into(),
+            event: row.kind,
+            subject: row.subject,
+            status: row.status,
+            attempts: row.attempts,
+            next_due_at: row.next_due_at,
+            status_code: row.status_code,
+            error_class: row.error_class,
+            error: row.error,
+            reason: row.reason,
+            class: Class::from_number(row.class).as_str().to_owned(),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// A page of an organization's deliveries, the newest first. Pages stay apart under inserts: the
+/// cursor is an id, and ids grow with time.
+pub async fn list(
+    engine: &Engine,
+    organization_id: OrganizationId,
+    filter: &DeliveryFilter,
+) -> Result<Page, DbError> {
+    let limit = match filter.limit {
+        0 => 50,
+        limit => limit.min(PAGE_MAX),
+    };
+    let items = select(engine, organization_id, filter, None, i64::from(limit)).await?;
+    let next = (items.len() >= usize::from(limit)).then(|| items.last().map(|item| item.id)).flatten();
+    Ok(Page { items, next })
+}
+
+async fn select(
+    engine: &Engine,
+    organization_id: OrganizationId,
+    filter: &DeliveryFilter,
+    only: Option<DeliveryId>,
+    limit: i64,
+) -> Result<Vec<DeliveryView>, DbError> {
+    // Two ordered sources, each stopped at the limit: what is promised, and the last word on what
+    // is not. The kind is looked up row by row, so that no filter turns into a scan of the log.
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        with queued as (
+            select o.delivery_id, o.connection_id, o.event_id, e.kind, e.subject, 'pending' as status,
+                   o.attempt as attempts, o.due_at as next_due_at, a.status_code, a.error_class,
+                   a.error, a.reason, o.class, a.recorded_at as updated_at
+            from relay.outbox o
+            left join lateral (
+                select l.kind, l.subject from relay.event_log l
+                where l.category = 'product' and l.id = o.event_id limit 1
+            ) e on true
+            left join lateral (
+                select * from relay.attempts a
+                where a.organization_id = o.organization_id and a.delivery_id = o.delivery_id
+                order by a.number desc, a.recorded_at desc limit 1
+            ) a on true
+            where o.organization_id = $1
+              and ($2::uuid is null or o.delivery_id < $2)
+              and ($3::uuid is null or o.delivery_id = $3)
+              and ($4::text is null or $4 = 'pending')
+              and ($5::uuid is null or o.connection_id = $5)
+              and ($6::uuid is null or o.event_id = $6)
+              and ($7::text is null or e.kind = $7)
+              and ($8::timestamptz is null or o.delivery_id >= relay.uuid7_floor($8))
+              and ($9::timestamptz is null or o.delivery_id < relay.uuid7_floor($9))
+            order by o.delivery_id desc limit $10
+        ),
+        last_words as (
+            select distinct on (a.delivery_id) a.*
+            from relay.attempts a
+            where a.organization_id = $1
+              and ($2::uuid is null or a.delivery_id < $2)
+              and ($3::uuid is null or a.delivery_id = $3)
+              and ($8::timestamptz is null or a.delivery_id >= relay.uuid7_floor($8))
+              and ($9::timestamptz is null or a.delivery_id < relay.uuid7_floor($9))
+            order by a.delivery_id desc, a.number desc, a.recorded_at desc
+        ),
+        ended as (
+            select a.delivery_id, a.connection_id, a.event_id, e.kind, e.subject, a.settlement as status,
+                   a.number as attempts, null::timestamptz as next_due_at, a.status_code,
+                   a.error_class, a.error, a.reason, a.class, a.recorded_at as updated_at
+            from last_words a
+            left join lateral (
+                select l.kind, l.subject from relay.event_log l
+                where l.category = 'product' and l.id = a.event_id limit 1
+            ) e on true
+            where a.settlement <> 'retrying'
+              and ($4::text is null or a.settlement = $4)
+              and ($5::uuid is null or a.connection_id = $5)
+              and ($6::uuid is null or a.event_id = $6)
+              and ($7::text is null or e.kind = $7)
+              and not exists (
+                  select from relay.outbox o
+                  where o.organization_id = $1 and o.delivery_id = a.delivery_id)
+            order by a.delivery_id desc limit $10
+        )
+        select d.delivery_id as "delivery_id!", d.connection_id as "connection_id!",
+               c.provider as "provider?", c.display_name as "display_name?",
+               d.event_id as "event_id!", d.kind, d.subject, d.status as "status!",
+               d.attempts as "attempts!", d.next_due_at, d.status_code, d.error_class, d.error,
+               d.reason, d.class as "class!", relay.uuid7_time(d.delivery_id) as "created_at!",
+               d.updated_at
+        from (select * from queued union all select * from ended) d
+        left join relay.organization_integrations c on c.id = d.connection_id
+        order by d.delivery_id desc limit $10
+        "#,
+        organization_id.0,
+        filter.before.map(|id| id.0),
+        only.map(|id| id.0),
+        filter.status.map(DeliveryStatus::as_str),
+        filter.connection_id.map(|id| id.0),
+        filter.event_id.map(|id| id.0),
+        filter.kind,
+        filter.since,
+        filter.until,
+        limit,
+    )
+    .fetch_all(&engine.db.api)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// One delivery with its attempts. `None` where it belongs to another organization.
+pub async fn find(
+    engine: &Engine,
+    organization_id: OrganizationId,
+    id: DeliveryId,
+) -> Result<Option<DeliveryDetail>, DbError> {
+    let all = DeliveryFilter::default();
+    let Some(delivery) = select(engine, organization_id, &all, Some(id), 1).await?.pop() else {
+        return Ok(None);
+    };
+    let attempts = sqlx::query_as!(
+        AttemptView,
+        r#"select number, started_at, duration_us::float8 / 1000 as duration_ms, status_code,
+                  error_class, error, response_head, settlement, reason, next_due_at,
+                  connection_version, recorded_at
+           from relay.attempts where organization_id = $1 and delivery_id = $2
+           order by number, recorded_at"#,
+        organization_id.0,
+        id.0,
+    )
+    .fetch_all(&engine.db.api)
+    .await?;
+    let data = sqlx::query_scalar!(
+        r#"select payload::text as "payload!" from relay.event_log
+           where category = 'product' and id = $1 and organization_id = $2"#,
+        delivery.event_id.0,
+        organization_id.0,
+    )
+    .fetch_optional(&engine.db.api)
+    .await?
+    .and_then(|payload| RawValue::from_string(payload).ok());
+    Ok(Some(DeliveryDetail { delivery, attempts, data }))
+}

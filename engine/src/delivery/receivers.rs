@@ -1,0 +1,184 @@
+//! What the workers need to know of a connection, kept in memory by its version.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    clock::Timestamp,
+    connection::{Connection, store::ConnectionRow},
+    engine::Engine,
+    ids::ConnectionId,
+    outbox::Claimed,
+    retry::RetrySchedule,
+    secret::{Place, Purpose, Secret},
+};
+
+/// Receivers kept in memory before the cache starts anew.
+const CACHED_MAX: usize = 20_000;
+
+/// A connection, ready to be sent to.
+#[derive(Debug)]
+pub struct Receiver {
+    /// The connection as it stood at its version.
+    pub connection: Connection,
+    /// Its own schedule, or the default one.
+    pub schedule: RetrySchedule,
+    /// The newest first, each with the moment it stops signing; `None` where one does not open.
+    secrets: Option<Vec<(Secret, Option<Timestamp>)>>,
+}
+
+impl Receiver {
+    /// Where events go.
+    #[must_use]
+    pub fn webhook_url(&self) -> Option<&str> {
+        self.connection.metadata.get("webhook_url").and_then(Value::as_str)
+    }
+
+    /// The secrets that sign now, the newest first.
+    #[must_use]
+    pub fn secrets_at(&self, now: Timestamp) -> Vec<Secret> {
+        let alive = |until: &Option<Timestamp>| until.is_none_or(|until| now < until);
+        self.secrets
+            .iter()
+            .flatten()
+            .filter(|(_, until)| alive(until))
+            .map(|(secret, _)| secret.clone())
+            .collect()
+    }
+
+    /// Whether its secrets could be opened.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.secrets.is_some()
+    }
+}
+
+impl Receiver {
+    /// A receiver without secrets, for tests of what only passes receivers along.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn for_tests(connection: u128) -> Self {
+        let id = Uuid::from_u128(connection);
+        let event = crate::connection::ConnectionEvent::Connected {
+            provider: "custom_notification".into(),
+            installation_id: id.to_string(),
+            display_name: "test".into(),
+            metadata: Value::Null,
+            team_id: None,
+            project_id: None,
+            event_types: vec!["*".into()],
+            conditions: None,
+        };
+        let connection = Connection::begin(id.into(), id.into(), &event, Timestamp::UNIX_EPOCH)
+            .expect("a stream begins with `connected`");
+        Self { connection, schedule: RetrySchedule::default(), secrets: Some(Vec::new()) }
+    }
+}
+
+/// The cache: a claim tells each connection's version, so an old copy is never used.
+#[derive(Debug, Default)]
+pub struct Receivers(Mutex<HashMap<ConnectionId, Arc<Receiver>>>);
+
+impl Receivers {
+    /// The receivers of some claimed deliveries; loads what is not in memory at its version.
+    pub async fn of(
+        &self,
+        engine: &Engine,
+        claimed: &[Claimed],
+    ) -> Result<HashMap<ConnectionId, Arc<Receiver>>, sqlx::Error> {
+        let mut found = HashMap::new();
+        let mut missing = Vec::new();
+        {
+            let cache = self.0.lock().expect("no holder of this lock panics");
+            for delivery in claimed {
+                let id = delivery.connection_id;
+                match cache.get(&id) {
+                    Some(receiver)
+                        if receiver.connection.version >= delivery.connection_version =>
+                    {
+                        found.insert(id, receiver.clone());
+                    }
+                    _ => missing.push(id),
+                }
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            let loaded = load(engine, &missing).await?;
+            let mut cache = self.0.lock().expect("no holder of this lock panics");
+            if cache.len() + loaded.len() > CACHED_MAX {
+                cache.clear();
+            }
+            for (id, receiver) in loaded {
+                let receiver = Arc::new(receiver);
+                cache.insert(id, receiver.clone());
+                found.insert(id, receiver);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Reads connections with their secrets opened.
+pub async fn load(
+    engine: &Engine,
+    ids: &[ConnectionId],
+) -> Result<HashMap<ConnectionId, Receiver>, sqlx::Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as!(
+        ConnectionRow,
+        r#"select id, organization_id, provider, installation_id, display_name, metadata, status,
+                  status_reason, paused, team_id, project_id, event_types, conditions,
+                  retry_schedule, connected_at, created_at, updated_at, version
+           from relay.organization_integrations where id = any($1)"#,
+        &ids,
+    )
+    .fetch_all(&engine.db.work)
+    .await?;
+    // The row's own token serves where there is no secret beside it: rows of the old core.
+    let sealed = sqlx::query!(
+        r#"select connection_id as "connection_id!", sealed as "sealed!", expires_at
+           from (
+               select connection_id, version, sealed, expires_at from relay.secrets
+               where connection_id = any($1) and purpose = 'signing'
+               union all
+               select id, 0, access_token, null from relay.organization_integrations c
+               where id = any($1) and access_token is not null and not exists (
+                   select from relay.secrets s where s.connection_id = c.id and s.purpose = 'signing')
+           ) s
+           order by connection_id, version desc"#,
+        &ids,
+    )
+    .fetch_all(&engine.db.work)
+    .await?;
+    let mut receivers = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let connection = Connection::from(row);
+        let place = Place {
+            organization_id: connection.organization_id,
+            connection_id: connection.id,
+            purpose: Purpose::Signing,
+        };
+        let secrets = sealed
+            .iter()
+            .filter(|sealed| sealed.connection_id == connection.id.0)
+            .map(|sealed| Ok((engine.keys.open(&sealed.sealed, &place)?, sealed.expires_at)))
+            .collect::<Result<Vec<_>, crate::secret::UnsealError>>()
+            .inspect_err(|error| {
+                tracing::error!(connection.id = %connection.id, error = %error, "a signing secret does not open");
+            })
+            .ok();
+        let schedule = connection
+            .retry_schedule
+            .as_deref()
+            .map_or_else(|| engine.config.retry.clone(), RetrySchedule::from_seconds);
+        receivers.insert(connection.id, Receiver { connection, schedule, secrets });
+    }
+    Ok(receivers)
+}

@@ -1,0 +1,96 @@
+//! Builds what a custom webhook receives: the body once, then the headers that sign those bytes.
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use url::Url;
+
+use crate::{
+    clock::Timestamp,
+    event::{RecordedEvent, webhook_body},
+    http::Request,
+    ids::DeliveryId,
+    secret::Secret,
+    signing,
+};
+
+/// A delivery cannot be turned into a request; trying again would not help.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsendable {
+    /// The stored URL is no URL.
+    #[error("the connection has no usable webhook URL")]
+    Url,
+    /// A header would not be valid HTTP.
+    #[error("a header value is not valid HTTP")]
+    Header(#[from] InvalidHeaderValue),
+}
+
+/// What one attempt needs to know.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// What happened.
+    pub event: &'a RecordedEvent,
+    /// The duty; the receiver dedupes by it.
+    pub delivery_id: DeliveryId,
+    /// The number of this request, from 1.
+    pub attempt: i32,
+    /// Whether a person asked for it.
+    pub replay: bool,
+    /// The keys to sign with, the newest first.
+    pub secrets: &'a [Secret],
+    /// Where to.
+    pub webhook_url: Option<&'a str>,
+    /// Where links lead.
+    pub frontend_url: Option<&'a Url>,
+    /// The moment of this attempt.
+    pub now: Timestamp,
+}
+
+/// One event as one signed request.
+pub fn build(out: &Outgoing<'_>) -> Result<Request, Unsendable> {
+    let url = out.webhook_url.and_then(|url| Url::parse(url).ok()).ok_or(Unsendable::Url)?;
+    let body = webhook_body(out.event, out.delivery_id, out.frontend_url);
+    let mut headers = signed_headers(
+        out.secrets,
+        &out.event.kind,
+        out.delivery_id,
+        out.attempt,
+        out.now,
+        &body,
+    )?;
+    if out.replay {
+        headers.insert("x-deptex-replay", HeaderValue::from_static("true"));
+    }
+    // Whoever makes an event of our request passes this on; a loop ends at the third round.
+    headers.insert("x-deptex-hops", HeaderValue::from(out.event.hops + 1));
+    Ok(Request { url, headers, body })
+}
+
+/// The headers of the receivers' contract, signed over the very bytes of `body`.
+pub fn signed_headers(
+    secrets: &[Secret],
+    kind: &str,
+    delivery_id: DeliveryId,
+    attempt: i32,
+    now: Timestamp,
+    body: &Bytes,
+) -> Result<HeaderMap, Unsendable> {
+    let id = delivery_id.to_string();
+    let timestamp = now.timestamp();
+    let mut headers = HeaderMap::with_capacity(12);
+    let mut put = |name: &'static str, value: &str| -> Result<(), Unsendable> {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
+        Ok(())
+    };
+    put("content-type", "application/json")?;
+    put("x-deptex-event", kind)?;
+    put("x-deptex-delivery", &id)?;
+    put("x-deptex-attempt", &attempt.to_string())?;
+    put("webhook-id", &id)?;
+    put("webhook-timestamp", &timestamp.to_string())?;
+    // The documented header carries one signature; the newest secret makes it.
+    if let Some(newest) = secrets.first() {
+        put("x-deptex-signature", &signing::deptex_signature(newest, body))?;
+        put("webhook-signature", &signing::standard_signature(secrets, &id, timestamp, body))?;
+    }
+    Ok(headers)
+}

@@ -1,0 +1,92 @@
+//! Everything that one process needs, wired once and shared.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::{
+    db::Db, delivery::receivers::Receivers, http::HttpClient, ingest::Ingest, retry::RetrySchedule,
+    secret::KeyRing,
+};
+
+/// What an operator sets.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Where this API is reached from outside.
+    pub backend_url: Option<Url>,
+    /// Where the Deptex frontend is.
+    pub frontend_url: Option<Url>,
+    /// Waits between attempts, where a connection has none of its own.
+    pub retry: RetrySchedule,
+    /// How long a claimed delivery belongs to a worker that stopped renewing.
+    pub lease: Duration,
+    /// Requests under way at once in one process.
+    pub worker_concurrency: usize,
+    /// Requests under way at once to one connection.
+    pub connection_concurrency: usize,
+    /// How long product events and attempts are kept.
+    pub retention: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            backend_url: None,
+            frontend_url: None,
+            retry: RetrySchedule::default(),
+            lease: Duration::from_secs(30),
+            worker_concurrency: 256,
+            connection_concurrency: 64,
+            retention: Duration::from_secs(30 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// The parts of an [`Engine`].
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// The keys that secrets are sealed with.
+    pub keys: KeyRing,
+    /// The client that sends.
+    pub http: HttpClient,
+    /// The way in for events.
+    pub ingest: Ingest,
+    /// What the operator set.
+    pub config: EngineConfig,
+    /// Told when this process made deliveries due; others find them by polling.
+    pub work_waiting: Arc<Notify>,
+    /// Connections in memory.
+    pub receivers: Receivers,
+}
+
+/// Relay's rules over one database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Parts>);
+
+impl Engine {
+    /// Wires the parts and starts the committers. Must be called inside a Tokio runtime.
+    #[must_use]
+    pub fn new(db: Db, keys: KeyRing, http: HttpClient, config: EngineConfig) -> Self {
+        let work_waiting = Arc::new(Notify::new());
+        let ingest = Ingest::start(&db.ingest, &work_waiting);
+        Self(Arc::new(Parts {
+            db,
+            keys,
+            http,
+            ingest,
+            config,
+            work_waiting,
+            receivers: Receivers::default(),
+        }))
+    }
+}
+
+impl Deref for Engine {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

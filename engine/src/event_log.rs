@@ -1,0 +1,106 @@
+//! Facts about connections: append-only, one writer per stream version.
+
+use serde_json::Value;
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+use crate::{
+    clock::Timestamp,
+    connection::state::ConnectionEvent,
+    ids::{ConnectionId, OrganizationId},
+};
+
+/// Who did it.
+#[derive(Clone, Debug, Default)]
+pub struct Actor {
+    /// The person's id at the identity provider.
+    pub user_id: Option<Uuid>,
+    /// The person's address, for people who read the log.
+    pub email: Option<String>,
+}
+
+impl Actor {
+    /// Relay itself.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// A person.
+    #[must_use]
+    pub fn user(user_id: Uuid, email: Option<String>) -> Self {
+        Self { user_id: Some(user_id), email }
+    }
+
+    /// As the log keeps it: `user:<id>` or `system`.
+    #[must_use]
+    pub fn as_text(&self) -> String {
+        self.user_id.map_or_else(|| "system".to_owned(), |id| format!("user:{id}"))
+    }
+}
+
+/// An append did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else appended first.
+    #[error("the stream has moved on")]
+    VersionConflict,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Appends events to a stream that stands at version `after` (0 for a new one).
+pub async fn append(
+    tx: &mut PgConnection,
+    organization_id: OrganizationId,
+    stream: ConnectionId,
+    after: i64,
+    events: &[ConnectionEvent],
+    actor: &Actor,
+    at: Timestamp,
+) -> Result<i64, AppendError> {
+    let version = after + i64::try_from(events.len()).unwrap_or(0);
+    // The row update is the optimistic lock: of two writers after the same version, one finds none.
+    let moved = if after == 0 {
+        sqlx::query!(
+            "insert into relay.streams (stream_id, organization_id, version) values ($1, $2, $3)
+             on conflict do nothing",
+            stream.0,
+            organization_id.0,
+            version,
+        )
+        .execute(&mut *tx)
+        .await?
+    } else {
+        sqlx::query!(
+            "update relay.streams set version = $3 where stream_id = $1 and version = $2",
+            stream.0,
+            after,
+            version,
+        )
+        .execute(&mut *tx)
+        .await?
+    };
+    if moved.rows_affected() != 1 {
+        return Err(AppendError::VersionConflict);
+    }
+    let kinds: Vec<&str> = events.iter().map(ConnectionEvent::kind).collect();
+    let payloads: Vec<Json<Value>> = events.iter().map(|event| Json(event.payload())).collect();
+    sqlx::query!(
+        r#"insert into relay.event_log (
+               id, category, organization_id, stream_id, version, kind, payload, actor, occurred_at)
+           select relay.uuid7(), 'connection', $1, $2, $3 + e.place, e.kind, e.payload::json, $6, $7
+           from unnest($4::text[], $5::jsonb[]) with ordinality as e(kind, payload, place)"#,
+        organization_id.0,
+        stream.0,
+        after,
+        &kinds as &[&str],
+        &payloads as &[Json<Value>],
+        actor.as_text(),
+        at,
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(version)
+}

@@ -1,0 +1,388 @@
+//! The only HTTP client: addresses guarded, sizes and times bounded, nothing followed.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use reqwest::{
+    Client,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{HeaderMap, HeaderValue},
+    redirect,
+};
+use url::{Host, Url};
+
+use crate::egress::EgressPolicy;
+
+/// How long opening a connection may take, TLS included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the receiver may take until its status line.
+pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the whole exchange may take, the answer's body included.
+pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long looking a name up may take.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(3);
+/// How much of an answer is read.
+pub const RESPONSE_BYTES_MAX: usize = 16 * 1024;
+/// The name we go by.
+pub const USER_AGENT: &str = "Deptex-Webhook/1.0";
+
+/// What a look-up of a host name gives.
+pub type LookedUp = Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>>;
+/// Looks host names up: the system's resolver, or a table in tests.
+pub type Lookup = Arc<dyn Fn(String) -> LookedUp + Send + Sync>;
+
+/// The system's resolver.
+#[must_use]
+pub fn system_lookup() -> Lookup {
+    Arc::new(|host| {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    })
+}
+
+/// One request, ready to be sent.
+#[derive(Debug)]
+pub struct Request {
+    /// Where to; checked again before it is sent.
+    pub url: Url,
+    /// What goes with it.
+    pub headers: HeaderMap,
+    /// The exact bytes.
+    pub body: Bytes,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header, as sent.
+    pub retry_after: Option<String>,
+    /// The beginning of the body, at most [`RESPONSE_BYTES_MAX`].
+    pub head: Bytes,
+}
+
+/// Why there is no answer, in classes that people can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The address is not one that we send to.
+    Blocked,
+    /// The name could not be looked up.
+    Dns,
+    /// Nobody accepted the connection.
+    Connect,
+    /// The certificate has run out, or is not valid yet.
+    TlsExpired,
+    /// The certificate is for another host.
+    TlsHostname,
+    /// The certificate is not signed by anybody known.
+    TlsUntrusted,
+    /// The TLS handshake failed in another way.
+    Tls,
+    /// A deadline passed.
+    Timeout,
+    /// The connection broke in the middle.
+    Reset,
+    /// The answer is not HTTP.
+    Protocol,
+}
+
+impl Failure {
+    /// As stored in `attempts.error_class`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::TlsExpired => "tls_expired",
+            Self::TlsHostname => "tls_hostname",
+            Self::TlsUntrusted => "tls_untrusted",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+/// A request that got no usable answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct SendError {
+    /// The class it falls in.
+    pub failure: Failure,
+    /// What exactly happened, for the person who looks.
+    pub detail: String,
+}
+
+/// The client could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The extra certificates are not PEM.
+    #[error("the file of extra certificates cannot be read as PEM: {0}")]
+    Certificates(reqwest::Error),
+    /// The TLS library refused its settings.
+    #[error("the HTTP client cannot be built: {0}")]
+    Build(reqwest::Error),
+}
+
+/// Sends requests to receivers.
+#[derive(Clone)]
+pub struct HttpClient {
+    client: Client,
+    policy: Arc<EgressPolicy>,
+}
+
+impl std::fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpClient").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl HttpClient {
+    /// One client for the whole process; `extra_roots` is PEM that is trusted beside the system's.
+    #[expect(clippy::disallowed_methods, reason = "this is the client's one home")]
+    pub fn new(
+        policy: Arc<EgressPolicy>,
+        lookup: Lookup,
+        extra_roots: Option<&[u8]>,
+    ) -> Result<Self, ClientError> {
+        let mut builder = Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .dns_resolver(Guard { policy: policy.clone(), lookup })
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(EXCHANGE_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(64)
+            .tcp_nodelay(true)
+            .user_agent(USER_AGENT);
+        if let Some(pem) = extra_roots {
+            let roots =
+                reqwest::Certificate::from_pem_bundle(pem).map_err(ClientError::Certificates)?;
+            builder = builder.tls_certs_merge(roots);
+        }
+        let client = builder.build().map_err(ClientError::Build)?;
+        Ok(Self { client, policy })
+    }
+
+    /// What the operator allows.
+    #[must_use]
+    pub fn policy(&self) -> &EgressPolicy {
+        &self.policy
+    }
+
+    /// Posts a request and reads the beginning of its answer. Ends within [`EXCHANGE_TIMEOUT`].
+    pub async fn post(&self, request: Request) -> Result<Reply, SendError> {
+        // Addresses written as such never reach the resolver, so they are checked here.
+        let literal = match request.url.host() {
+            Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+            Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+            _ => None,
+        };
+        if let Some(ip) = literal.filter(|ip| !self.policy.permits(*ip)) {
+            return Err(SendError { failure: Failure::Blocked, detail: Blocked(ip).to_string() });
+        }
+        if request.url.scheme() != "https" && !self.policy.allow_http {
+            let detail = "only https:// is allowed".to_owned();
+            return Err(SendError { failure: Failure::Blocked, detail });
+        }
+        let mut headers = request.headers;
+        headers.insert("accept-encoding", HeaderValue::from_static("identity"));
+        let sending = self.client.post(request.url).headers(headers).body(request.body).send();
+        let mut response = match tokio::time::timeout(FIRST_BYTE_TIMEOUT, sending).await {
+            Ok(answer) => answer.map_err(|error| classify(&error))?,
+            Err(_) => {
+                let detail = format!("no answer within {} s", FIRST_BYTE_TIMEOUT.as_secs());
+                return Err(SendError { failure: Failure::Timeout, detail });
+            }
+        };
+        let status = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok())
+            .map(|value| value.chars().take(100).collect());
+        let mut head = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+            let room = RESPONSE_BYTES_MAX - head.len();
+            head.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() >= room {
+                break; // The rest is not read; the connection closes with the response.
+            }
+        }
+        Ok(Reply { status, retry_after, head: head.into() })
+    }
+}
+
+/// Refuses a whole answer of the resolver when any of its addresses is not allowed, and hands the
+/// connector the very addresses that were checked: nothing is looked up twice.
+struct Guard {
+    policy: Arc<EgressPolicy>,
+    lookup: Lookup,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the address {0} is not public")]
+struct Blocked(IpAddr);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the name could not be looked up: {0}")]
+struct LookupFailed(String);
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let looking = (self.lookup)(name.as_str().to_owned());
+        let policy = self.policy.clone();
+        Box::pin(async move {
+            let found = tokio::time::timeout(DNS_TIMEOUT, looking)
+                .await
+                .map_err(|_| LookupFailed("no answer in time".into()))?
+                .map_err(|error| LookupFailed(error.to_string()))?;
+            if let Some(ip) = found.iter().find(|ip| !policy.permits(**ip)) {
+                return Err(Blocked(*ip).into());
+            }
+            if found.is_empty() {
+                return Err(LookupFailed("it has no address".into()).into());
+            }
+            let addresses: Addrs =
+                Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
+fn classify(error: &reqwest::Error) -> SendError {
+    let (mut failure, mut detail) = (None, String::new());
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        failure = failure.or_else(|| class_of(current));
+        // The outermost message names the URL, which may carry a secret; the causes do not.
+        if current.downcast_ref::<reqwest::Error>().is_none() {
+            detail = current.to_string();
+        }
+        cause = current.source();
+    }
+    let failure = match failure {
+        Some(failure) => failure,
+        None if error.is_timeout() => Failure::Timeout,
+        None if error.is_connect() => Failure::Connect,
+        None if error.is_body() || error.is_decode() => Failure::Reset,
+        None => Failure::Protocol,
+    };
+    if detail.is_empty() || failure == Failure::Timeout {
+        detail = match failure {
+            Failure::Timeout => "a deadline passed".to_owned(),
+            other => other.as_str().to_owned(),
+        };
+    }
+    SendError { failure, detail }
+}
+
+fn class_of(error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
+    use rustls::CertificateError as Certificate;
+    use std::io::ErrorKind as Io;
+    if error.downcast_ref::<Blocked>().is_some() {
+        return Some(Failure::Blocked);
+    }
+    if error.downcast_ref::<LookupFailed>().is_some() {
+        return Some(Failure::Dns);
+    }
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(match tls {
+            rustls::Error::InvalidCertificate(why) => match why {
+                Certificate::Expired
+                | Certificate::ExpiredContext { .. }
+                | Certificate::NotValidYet
+                | Certificate::NotValidYetContext { .. } => Failure::TlsExpired,
+                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                    Failure::TlsHostname
+                }
+                _ => Failure::TlsUntrusted,
+            },
+            _ => Failure::Tls,
+        });
+    }
+    let io = error.downcast_ref::<std::io::Error>()?;
+    // TLS errors travel inside an I/O error that does not list them as its source.
+    if let Some(inner) = io.get_ref() {
+        if let Some(class) = class_of(inner) {
+            return Some(class);
+        }
+    }
+    match io.kind() {
+        Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable => {
+            Some(Failure::Connect)
+        }
+        Io::ConnectionReset | Io::BrokenPipe | Io::UnexpectedEof | Io::ConnectionAborted => {
+            Some(Failure::Reset)
+        }
+        Io::TimedOut => Some(Failure::Timeout),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn client(answers: Vec<Vec<&'static str>>) -> HttpClient {
+        let turn = AtomicUsize::new(0);
+        let lookup: Lookup = Arc::new(move |_| {
+            let at = turn.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
+            let found = answers[at].iter().map(|ip| ip.parse().expect("an address")).collect();
+            Box::pin(async move { Ok(found) })
+        });
+        HttpClient::new(Arc::new(EgressPolicy { allow_http: true, ..EgressPolicy::default() }), lookup, None)
+            .expect("a client")
+    }
+
+    async fn failure(client: &HttpClient, url: &str) -> SendError {
+        let url = Url::parse(url).expect("a URL");
+        client
+            .post(Request { url, headers: HeaderMap::new(), body: Bytes::new() })
+            .await
+            .expect_err("nothing may be reached")
+    }
+
+    /// I19, I20, I22: one bad address among the answers blocks them all.
+    #[tokio::test]
+    async fn i19_i20_i22_a_name_with_any_inner_address_is_blocked() {
+        for answer in [vec!["93.184.216.34", "::1"], vec!["93.184.216.34", "10.0.0.1"], vec!["169.254.169.254"]] {
+            let error = failure(&client(vec![answer]), "http://hook.example/").await;
+            assert_eq!(error.failure, Failure::Blocked, "{error}");
+        }
+    }
+
+    /// I21, B31: what was public when it was saved is looked up and judged again when it is sent.
+    #[tokio::test]
+    async fn i21_b31_a_name_that_moved_to_loopback_gets_no_packet() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let client = client(vec![vec!["127.0.0.1"]]);
+        let url = format!("http://hook.example:{port}/");
+        assert!(client.policy().check_url(&url).is_ok(), "the name alone says nothing");
+        assert_eq!(failure(&client, &url).await.failure, Failure::Blocked);
+        let knock = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+        assert!(knock.is_err(), "a connection arrived");
+    }
+
+    #[tokio::test]
+    async fn i1_literals_are_blocked_although_the_resolver_never_sees_them() {
+        let client = client(vec![vec!["93.184.216.34"]]);
+        for url in ["http://127.0.0.1:1/", "http://[::1]:1/", "http://2130706433:1/"] {
+            assert_eq!(failure(&client, url).await.failure, Failure::Blocked, "{url}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Appends events and the promise of their deliveries, many callers to one commit.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use sqlx::PgPool;
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::{clock::Timestamp, db, event::NewEvent, ids::EventId, metrics};
+
+/// How many group commits may be under way at once; while they are, the next group gathers.
+const COMMITTERS: usize = 2;
+/// The most events of one commit, but for a single caller's own batch.
+const COMMIT_EVENTS_MAX: usize = 500;
+/// The most payload of one commit, but for a single caller's own batch.
+const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How much payload may wait in memory before callers are turned away.
+const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How many callers may wait.
+const QUEUE_CALLS_MAX: usize = 8_192;
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Appended, with all its deliveries.
+    New(EventId),
+    /// The key was used before with the same content: the first event's id.
+    Duplicate(EventId),
+    /// The key was used before with other content; nothing was recorded.
+    Conflict(EventId),
+    /// The database refused this event alone.
+    Refused(String),
+}
+
+/// Nothing is known to be recorded; a caller with an idempotency key may safely ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// Too much is waiting already.
+    #[error("too many events are waiting to be recorded; try again in a second")]
+    Overloaded,
+    /// The database did not confirm the commit.
+    #[error("the database is not available; try again shortly")]
+    Unavailable,
+}
+
+struct Call {
+    events: Vec<NewEvent>,
+    bytes: usize,
+    answer: oneshot::Sender<Result<Vec<Recorded>, IngestError>>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The way in for events. Cheap to clone; every clone shares the same committers.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    calls: mpsc::Sender<Call>,
+    room: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Ingest {
+    /// Starts the committers. `recorded` is told after each commit that left deliveries to make.
+    #[must_use]
+    pub fn start(pool: &PgPool, recorded: &Arc<Notify>) -> Self {
+        let (calls, queue) = mpsc::channel(QUEUE_CALLS_MAX);
+        let queue = Arc::new(Mutex::new(queue));
+        let waiting = Arc::new(AtomicUsize::new(0));
+        for _ in 0..COMMITTERS {
+            tokio::spawn(commit_groups(pool.clone(), queue.clone(), waiting.clone(), recorded.clone()));
+        }
+        Self { calls, room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)), waiting }
+    }
+
+    /// Records events in the order given and waits for their commit.
+    ///
+    /// A caller that goes away changes nothing: what was accepted is still committed whole.
+    pub async fn record(&self, events: Vec<NewEvent>) -> Result<Vec<Recorded>, IngestError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes: usize = events.iter().map(|event| event.data.get().len() + 512).sum();
+        let permits = u32::try_from(bytes.min(QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
+        let room =
+            self.room.clone().try_acquire_many_owned(permits).map_err(|_| IngestError::Overloaded)?;
+        let (answer, answered) = oneshot::channel();
+        let waiting = self.waiting.fetch_add(events.len(), Ordering::Relaxed) + events.len();
+        metrics::ingest_queue(waiting);
+        let count = events.len();
+        if self.calls.try_send(Call { events, bytes, answer, _room: room }).is_err() {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            return Err(IngestError::Overloaded);
+        }
+        answered.await.map_err(|_| IngestError::Unavailable)?
+    }
+}
+
+async fn commit_groups(
+    pool: PgPool,
+    queue: Arc<Mutex<mpsc::Receiver<Call>>>,
+    waiting: Arc<AtomicUsize>,
+    recorded: Arc<Notify>,
+) {
+    loop {
+        let mut group = Vec::new();
+        {
+            let mut queue = queue.lock().await;
+            let Some(first) = queue.recv().await else { return };
+            let (mut events, mut bytes) = (first.events.len(), first.bytes);
+            group.push(first);
+            while events < COMMIT_EVENTS_MAX && bytes < COMMIT_BYTES_MAX {
+                let Ok(next) = queue.try_recv() else { break };
+                events += next.events.len();
+                bytes += next.bytes;
+                group.push(next);
+            }
+        }
+        let events: usize = group.iter().map(|call| call.events.len()).sum();
+        waiting.fetch_sub(events, Ordering::Relaxed);
+        commit(&pool, group).await;
+        recorded.notify_one();
+    }
+}
+
+/// Commits a group and answers each of its callers.
+async fn commit(pool: &PgPool, group: Vec<Call>) {
+    let began = Instant::now();
+    let events: Vec<&NewEvent> = group.iter().flat_map(|call| &call.events).collect();
+    let count = events.len();
+    let outcome = match append(pool, &events).await {
+        Err(error) if !db::is_unavailable(&error) && count > 1 => {
+            // One of them is refused by the database: each is tried alone, so that it fails alone.
+            tracing::warn!(error = %error, events = count, "a group commit was refused; trying its events one by one");
+            let mut each = Vec::with_capacity(count);
+            for event in &events {
+                each.push(match append(pool, &[event]).await {
+                    Ok(mut one) => one.pop().ok_or(IngestError::Unavailable),
+                    Err(error) if db::is_unavailable(&error) => Err(IngestError::Unavailable),
+                    Err(error) => Ok(refused(&error)),
+                });
+            }
+            each
+        }
+        Ok(recorded) => recorded.into_iter().map(Ok).collect(),
+        Err(error) if db::is_unavailable(&error) => {
+            tracing::warn!(error = %error, events = count, "a group commit was not confirmed");
+            vec![Err(IngestError::Unavailable); count]
+        }
+        Err(error) => vec![Ok(refused(&error)); count],
+    };
+    metrics::group_commit(began.elapsed(), count);
+    count_outcomes(&outcome);
+    let mut outcome = outcome.into_iter();
+    for call in group {
+        let answer: Result<Vec<_>, _> = outcome.by_ref().take(call.events.len()).collect();
+        // A caller that went away does not hear it; the events stay recorded.
+        let _ = call.answer.send(answer);
+    }
+}
+
+fn refused(error: &sqlx::Error) -> Recorded {
+    tracing::error!(error = %error, "the database refused an event");
+    let constraint = error.as_database_error().and_then(sqlx::error::DatabaseError::constraint);
+    Recorded::Refused(constraint.unwrap_or("the database refused the event").to_owned())
+}
+
+fn count_outcomes(outcomes: &[Result<Recorded, IngestError>]) {
+    let count = |wanted: fn(&Result<Recorded, IngestError>) -> bool| {
+        outcomes.iter().filter(|outcome| wanted(outcome)).count() as u64
+    };
+    for (name, number) in [
+        ("recorded", count(|o| matches!(o, Ok(Recorded::New(_))))),
+        ("duplicate", count(|o| matches!(o, Ok(Recorded::Duplicate(_))))),
+        ("conflict", count(|o| matches!(o, Ok(Recorded::Conflict(_))))),
+        ("refused", count(|o| matches!(o, Ok(Recorded::Refused(_))))),
+        ("unavailable", count(|o| o.is_err())),
+    ] {
+        if number > 0 {
+            metrics::events_recorded(name, number);
+        }
+    }
+}
+
+/// One statement, one commit: the events, their keys, their deliveries and skipped records.
+async fn append(pool: &PgPool, events: &[&NewEvent]) -> Result<Vec<Recorded>, sqlx::Error> {
+    fn all<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
+        events.iter().map(|event| of(event)).collect()
+    }
+    let organization_ids: Vec<Uuid> = all(events, |e| e.organization_id.0);
+    let kinds = all(events, |e| e.kind.as_str());
+    let payloads = all(events, |e| e.data.get());
+    let project_ids: Vec<Option<Uuid>> = all(events, |e| e.project_id.map(|id| id.0));
+    let team_ids: Vec<Option<Uuid>> = all(events, |e| e.team_id.map(|id| id.0));
+    let occurred_ats: Vec<Option<Timestamp>> = all(events, |e| e.occurred_at);
+    let sources = all(events, |e| e.source.as_deref());
+    let priorities = all(events, |e| e.priority.as_str());
+    let keys = all(events, |e| e.idempotency_key.as_deref());
+    let subjects = all(events, |e| e.subject.as_deref());
+    let hops = all(events, |e| i16::from(e.hops));
+    let rows = sqlx::query!(
+        r#"select id as "id!", outcome as "outcome!"
+           from relay.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) order by ordinal"#,
+        &organization_ids,
+        &kinds as &[&str],
+        &payloads as &[&str],
+        &project_ids as &[Option<Uuid>],
+        &team_ids as &[Option<Uuid>],
+        &occurred_ats as &[Option<Timestamp>],
+        &sources as &[Option<&str>],
+        &priorities as &[&str],
+        &keys as &[Option<&str>],
+        &subjects as &[Option<&str>],
+        &hops,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| match row.outcome.as_str() {
+            "recorded" => Recorded::New(EventId(row.id)),
+            "duplicate" => Recorded::Duplicate(EventId(row.id)),
+            _ => Recorded::Conflict(EventId(row.id)),
+        })
+        .collect())
+}

@@ -1,0 +1,128 @@
+//! Every metric name and label, as plain functions. Labels come from closed sets, never from ids.
+#![expect(clippy::disallowed_macros, reason = "this is the one home of the metrics macros")]
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Buckets for durations from a fast receiver to the longest exchange, in seconds.
+pub const DURATION_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0, 300.0,
+    3600.0,
+];
+/// Buckets for how many rows one statement handled.
+pub const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+/// The histograms that count rows instead of seconds.
+pub const BATCH_HISTOGRAMS: [&str; 3] =
+    ["relay_ingest_commit_events", "relay_claim_batch_deliveries", "relay_settle_batch_deliveries"];
+
+/// Tells the exporter what each metric means. Called once, after the recorder is installed.
+pub fn describe() {
+    describe_counter!("relay_events_recorded_total", "Events appended to the log, by outcome.");
+    describe_counter!("relay_attempts_total", "HTTP requests made, by provider and class of answer.");
+    describe_counter!("relay_settlements_total", "Deliveries settled, by settlement and reason.");
+    describe_counter!("relay_leases_lost_total", "Settlements that touched no row: the lease had passed on.");
+    describe_counter!("relay_leases_rescued_total", "Deliveries claimed again after their lease ran out.");
+    describe_counter!("relay_deliveries_released_total", "Claimed deliveries handed back unstarted.");
+    describe_counter!("relay_database_retries_total", "Statements repeated because the database was away, by statement.");
+    describe_histogram!("relay_attempt_seconds", Unit::Seconds, "Duration of one HTTP exchange.");
+    describe_histogram!("relay_delivery_lag_seconds", Unit::Seconds, "From the moment a delivery was due to the start of its request.");
+    describe_histogram!("relay_ingest_commit_seconds", Unit::Seconds, "Duration of one group commit.");
+    describe_histogram!("relay_ingest_commit_events", Unit::Count, "Events in one group commit.");
+    describe_histogram!("relay_claim_batch_deliveries", Unit::Count, "Deliveries taken by one claim.");
+    describe_histogram!("relay_settle_batch_deliveries", Unit::Count, "Verdicts written by one statement.");
+    describe_gauge!("relay_ingest_queue_events", "Events waiting for a group commit in this process.");
+    describe_gauge!("relay_deliveries_in_memory", "Deliveries that this process holds leases on.");
+    describe_gauge!("relay_outbox_oldest_due_seconds", Unit::Seconds, "How long the oldest due delivery has been waiting.");
+    describe_gauge!("relay_default_partition_rows", "Rows outside any day's partition, by table: should be zero.");
+}
+
+/// Events that one commit answered for.
+pub fn events_recorded(outcome: &'static str, count: u64) {
+    counter!("relay_events_recorded_total", "outcome" => outcome).increment(count);
+}
+
+/// One group commit: how long, and how many events.
+pub fn group_commit(took: Duration, events: usize) {
+    histogram!("relay_ingest_commit_seconds").record(took.as_secs_f64());
+    histogram!("relay_ingest_commit_events").record(events as f64);
+}
+
+/// Events waiting for their commit.
+pub fn ingest_queue(events: usize) {
+    gauge!("relay_ingest_queue_events").set(events as f64);
+}
+
+/// One HTTP request made for a delivery.
+pub fn attempt(provider: &str, class: &'static str, took: Duration) {
+    counter!("relay_attempts_total", "provider" => provider_label(provider), "class" => class).increment(1);
+    histogram!("relay_attempt_seconds", "provider" => provider_label(provider)).record(took.as_secs_f64());
+}
+
+/// How late a request began.
+pub fn delivery_lag(lag: Duration) {
+    histogram!("relay_delivery_lag_seconds").record(lag.as_secs_f64());
+}
+
+/// Deliveries that one statement settled.
+pub fn settled(settlement: &'static str, count: u64) {
+    counter!("relay_settlements_total", "settlement" => settlement).increment(count);
+}
+
+/// Verdicts written by one statement.
+pub fn settle_batch(deliveries: usize) {
+    histogram!("relay_settle_batch_deliveries").record(deliveries as f64);
+}
+
+/// Deliveries taken by one claim, and how many of them came from a lease that had run out.
+pub fn claimed(deliveries: usize, rescued: usize) {
+    if deliveries > 0 {
+        histogram!("relay_claim_batch_deliveries").record(deliveries as f64);
+    }
+    if rescued > 0 {
+        counter!("relay_leases_rescued_total").increment(rescued as u64);
+    }
+}
+
+/// Settlements whose lease had passed on.
+pub fn leases_lost(count: u64) {
+    if count > 0 {
+        counter!("relay_leases_lost_total").increment(count);
+    }
+}
+
+/// Deliveries handed back unstarted.
+pub fn released(count: u64) {
+    if count > 0 {
+        counter!("relay_deliveries_released_total").increment(count);
+    }
+}
+
+/// Deliveries that this process holds leases on.
+pub fn in_memory(deliveries: usize) {
+    gauge!("relay_deliveries_in_memory").set(deliveries as f64);
+}
+
+/// A statement was repeated because the database was away.
+pub fn database_retry(statement: &'static str) {
+    counter!("relay_database_retries_total", "statement" => statement).increment(1);
+}
+
+/// How long the oldest due delivery has been waiting.
+pub fn oldest_due(waiting: Duration) {
+    gauge!("relay_outbox_oldest_due_seconds").set(waiting.as_secs_f64());
+}
+
+/// Rows outside any day's partition.
+pub fn default_partition_rows(table: String, rows: i64) {
+    gauge!("relay_default_partition_rows", "table" => table).set(rows as f64);
+}
+
+/// Providers are a closed set; anything else would be a label of the customer's making.
+fn provider_label(provider: &str) -> &'static str {
+    match provider {
+        "custom_notification" => "custom_notification",
+        "custom_ticketing" => "custom_ticketing",
+        _ => "other",
+    }
+}

@@ -1,0 +1,207 @@
+//! The only file that knows apalis: its workers run over our own outbox.
+//!
+//! [`OutboxBackend`] gives apalis what the pump hands over. [`Report`], the backend's own layer, sits
+//! outside every other one, so it hears how each task really ended, a panic or a drop included, and
+//! tells the settler and the pump.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use apalis::{layers::WorkerBuilderExt, prelude::WorkerBuilder};
+use apalis_core::{
+    backend::{Backend, BackendConfig, finalize::Ephemeral},
+    error::BoxDynError,
+    task::{Task, builder::TaskBuilder},
+    worker::{context::WorkerContext, ext::parallelize::ParallelizeExt},
+};
+use engine::{
+    Engine,
+    delivery::attempt::{Prepared, Settled, attempt},
+    ids::{ConnectionId, DeliveryId, OrganizationId},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tower::{Layer, Service};
+
+use crate::{WorkersError, leases::Leases, pump::Work, settler::Ended};
+
+/// Runs the delivery pool until `stop`, then until what was started has ended.
+pub(crate) async fn run(
+    engine: Engine,
+    leases: Arc<Leases>,
+    work: Work,
+    verdicts: mpsc::UnboundedSender<Ended>,
+    stop: CancellationToken,
+) -> Result<(), WorkersError> {
+    let concurrency = engine.config.worker_concurrency.max(1);
+    let lease = engine.config.lease;
+    let backend = OutboxBackend {
+        deliveries: work.deliveries,
+        report: Report { verdicts, finished: work.finished },
+    };
+    let handler = {
+        let engine = engine.clone();
+        move |prepared: Prepared| {
+            let (engine, leases) = (engine.clone(), leases.clone());
+            async move {
+                let claimed = &prepared.claimed;
+                if !leases.begin(claimed.delivery_id, claimed.lease, lease) {
+                    // This process slept past its lease: somebody else has the delivery.
+                    return Ok::<_, BoxDynError>(None);
+                }
+                Ok(Some(attempt(&engine, prepared).await))
+            }
+        }
+    };
+    let worker = WorkerBuilder::new("deliveries")
+        .backend(backend)
+        .concurrency(concurrency)
+        .parallelize(tokio::spawn)
+        .catch_panic()
+        .build(handler);
+    let signal = async move {
+        stop.cancelled().await;
+        Ok::<(), std::io::Error>(())
+    };
+    worker.run_until(signal).await.map_err(|error| WorkersError::Pool(error.to_string()))
+}
+
+/// The pump's end of the outbox, as apalis sees it.
+struct OutboxBackend {
+    deliveries: mpsc::Receiver<Prepared>,
+    report: Report,
+}
+
+/// The pump is gone, which happens only while the process ends.
+#[derive(Debug, thiserror::Error)]
+#[error("the pump has ended")]
+struct PumpEnded;
+
+impl Backend for OutboxBackend {
+    type Task = Task<Prepared>;
+    type Error = PumpEnded;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), PumpEnded>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Task<Prepared>, PumpEnded>>> {
+        match self.deliveries.poll_recv(cx) {
+            Poll::Ready(Some(prepared)) => {
+                Poll::Ready(Some(Ok(TaskBuilder::new(prepared).build())))
+            }
+            // Ending the stream would hang the worker; it is told to stop by its signal instead.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), PumpEnded>> {
+        // What was handed over and not started is still held, and is released with the rest.
+        self.deliveries.close();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl BackendConfig for OutboxBackend {
+    type Args = Prepared;
+    type Id = uuid::Uuid;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = Report;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Report {
+        self.report.clone()
+    }
+}
+
+/// Tells how every task ended.
+#[derive(Clone)]
+struct Report {
+    verdicts: mpsc::UnboundedSender<Ended>,
+    finished: mpsc::UnboundedSender<ConnectionId>,
+}
+
+impl<S> Layer<S> for Report {
+    type Service = Reporting<S>;
+    fn layer(&self, inner: S) -> Reporting<S> {
+        Reporting { inner, report: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+struct Reporting<S> {
+    inner: S,
+    report: Report,
+}
+
+impl<S> Service<Task<Prepared>> for Reporting<S>
+where
+    S: Service<Task<Prepared>, Response = Option<Settled>>,
+    S::Future: Send + 'static,
+    S::Error: std::fmt::Display,
+{
+    type Response = ();
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<(), S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, task: Task<Prepared>) -> Self::Future {
+        let claimed = &task.args.claimed;
+        let ending = Ending {
+            report: self.report.clone(),
+            connection_id: claimed.connection_id,
+            organization_id: claimed.organization_id,
+            delivery_id: claimed.delivery_id,
+            lease: claimed.lease,
+            ended: None,
+        };
+        let attempt = self.inner.call(task);
+        Box::pin(async move {
+            // Moved in whole, so that dropping this future half-way reports as well.
+            let mut ending = ending;
+            let (delivery_id, lease) = (ending.delivery_id, ending.lease);
+            ending.ended = Some(match attempt.await {
+                Ok(Some(settled)) => Ended::Settled(Box::new(settled)),
+                Ok(None) => Ended::Dropped { delivery_id, lease },
+                Err(error) => {
+                    tracing::error!(delivery.id = %delivery_id, error = %error, "an attempt crashed");
+                    Ended::Crashed { organization_id: ending.organization_id, delivery_id, lease }
+                }
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Reports when it goes, however it goes.
+struct Ending {
+    report: Report,
+    connection_id: ConnectionId,
+    organization_id: OrganizationId,
+    delivery_id: DeliveryId,
+    lease: i64,
+    ended: Option<Ended>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let dropped = Ended::Dropped { delivery_id: self.delivery_id, lease: self.lease };
+        // Both receivers outlive the pool; while the process ends there is nobody left to tell.
+        let _ = self.report.verdicts.send(self.ended.take().unwrap_or(dropped));
+        let _ = self.report.finished.send(self.connection_id);
+    }
+}

@@ -1,0 +1,216 @@
+//! Claims deliveries as there is room for them, and offers them to the pool connection by connection.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use engine::{
+    Engine,
+    delivery::attempt::{Prepared, prepare},
+    ids::ConnectionId,
+    metrics,
+    outbox::{self, Cursor},
+};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{lanes::Lanes, leases::Leases};
+
+/// The most deliveries of one claim.
+const CLAIM_MAX: usize = 500;
+/// Deliveries handed over and not yet started, so that the pool never waits for the pump.
+const HANDOVER: usize = 64;
+/// The first wait after a claim found nothing.
+const IDLE_MIN: Duration = Duration::from_millis(20);
+/// The longest: work that another process made due is found within this.
+const IDLE_MAX: Duration = Duration::from_millis(500);
+
+/// The pool's side of the pump.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// What to start next.
+    pub(crate) deliveries: mpsc::Receiver<Prepared>,
+    /// Whose turn is over.
+    pub(crate) finished: mpsc::UnboundedSender<ConnectionId>,
+}
+
+/// Starts the pump. It ends when `stop` is cancelled, handing back what it had not handed over.
+pub(crate) fn start(
+    engine: Engine,
+    leases: Arc<Leases>,
+    stop: CancellationToken,
+) -> (JoinHandle<()>, Work) {
+    let (handover, deliveries) = mpsc::channel(HANDOVER);
+    let (finished, turns) = mpsc::unbounded_channel();
+    let pump = Pump {
+        lanes: Lanes::new(engine.config.connection_concurrency),
+        capacity: engine.config.worker_concurrency.max(1) * 2,
+        engine,
+        leases,
+        handover,
+        cursor: Cursor::default(),
+        claim_at: Instant::now(),
+        idle: IDLE_MIN,
+        more: false,
+    };
+    (tokio::spawn(pump.run(turns, stop)), Work { deliveries, finished })
+}
+
+struct Pump {
+    engine: Engine,
+    leases: Arc<Leases>,
+    lanes: Lanes,
+    handover: mpsc::Sender<Prepared>,
+    /// Claimed deliveries that this process may have at once.
+    capacity: usize,
+    cursor: Cursor,
+    claim_at: Instant,
+    idle: Duration,
+    /// Whether the last claim left due deliveries behind for want of room.
+    more: bool,
+}
+
+struct Claimed {
+    prepared: Vec<Prepared>,
+    taken: usize,
+    full: bool,
+    cursor: Cursor,
+}
+
+impl Pump {
+    async fn run(mut self, mut turns: mpsc::UnboundedReceiver<ConnectionId>, stop: CancellationToken) {
+        // A statement is never dropped half-way: claims run as tasks of their own.
+        let mut claiming: JoinSet<Option<Claimed>> = JoinSet::new();
+        loop {
+            self.hand_over();
+            let room = self.capacity.saturating_sub(self.lanes.outstanding());
+            let may_claim = claiming.is_empty() && room > 0;
+            if may_claim && (Instant::now() >= self.claim_at || (self.more && room >= self.capacity / 4)) {
+                self.more = false;
+                claiming.spawn(claim(self.engine.clone(), self.leases.clone(), &self.lanes, room, self.cursor));
+                continue;
+            }
+            let (work_waiting, handover) = (self.engine.work_waiting.clone(), self.handover.clone());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(done) = turns.recv() => {
+                    self.lanes.finished(done);
+                    while let Ok(done) = turns.try_recv() {
+                        self.lanes.finished(done);
+                    }
+                }
+                Some(claimed) = claiming.join_next() => self.took(claimed.ok().flatten()),
+                permit = handover.reserve(), if self.lanes.has_next() => {
+                    if permit.is_err() { break }
+                }
+                () = work_waiting.notified(), if may_claim => self.claim_at = Instant::now(),
+                () = tokio::time::sleep_until(self.claim_at.into()), if may_claim => {}
+            }
+        }
+        if let Some(Ok(Some(claimed))) = claiming.join_next().await {
+            self.took(Some(claimed));
+        }
+        crate::leases::release_unstarted(&self.engine, &self.leases).await;
+    }
+
+    fn hand_over(&mut self) {
+        while let Some(prepared) = self.lanes.next() {
+            match self.handover.try_send(prepared) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(prepared) | mpsc::error::TrySendError::Closed(prepared)) => {
+                    self.lanes.put_back(prepared);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Queues what a claim took and decides when to claim again.
+    fn took(&mut self, claimed: Option<Claimed>) {
+        let Some(claimed) = claimed else {
+            // The database was away: wait as if there were nothing.
+            self.wait();
+            return;
+        };
+        self.cursor = claimed.cursor;
+        if claimed.taken == 0 {
+            // The search may have begun in the middle; an empty one from the start ends the round.
+            self.wait();
+            return;
+        }
+        self.idle = IDLE_MIN;
+        self.more = claimed.full;
+        for prepared in claimed.prepared {
+            let id = prepared.claimed.connection_id;
+            self.lanes.push(prepared);
+            self.more |= self.lanes.room(id) == 0;
+        }
+        // What came in meanwhile is told by `work_waiting`; what another process made due, by this.
+        self.claim_at = if claimed.full { Instant::now() } else { Instant::now() + IDLE_MIN };
+    }
+
+    fn wait(&mut self) {
+        self.claim_at = Instant::now() + self.idle.mul_f64(0.75 + 0.5 * rand::random::<f64>());
+        self.idle = (self.idle * 2).min(IDLE_MAX);
+    }
+}
+
+/// One claim with all that its deliveries need. `None` when the database is away.
+fn claim(
+    engine: Engine,
+    leases: Arc<Leases>,
+    lanes: &Lanes,
+    room: usize,
+    cursor: Cursor,
+) -> impl Future<Output = Option<Claimed>> + Send + 'static {
+    let wants = lanes.wants();
+    let window = i32::try_from(lanes.window()).unwrap_or(i32::MAX);
+    let limit = room.min(CLAIM_MAX);
+    async move {
+        let asked_at = Instant::now();
+        let taken = outbox::claim(
+            engine.db.work_pool(),
+            engine.config.lease,
+            i64::try_from(limit).unwrap_or(i64::MAX),
+            window,
+            &wants,
+            cursor,
+        )
+        .await;
+        let claim = match taken {
+            Ok(claim) => claim,
+            Err(error) => {
+                metrics::database_retry("claim");
+                tracing::warn!(error = %error, "claiming again shortly");
+                return None;
+            }
+        };
+        let taken = claim.deliveries.len();
+        metrics::claimed(taken, claim.deliveries.iter().filter(|d| d.crashes > 0).count());
+        leases.hold(&claim.deliveries, asked_at);
+        let held: Vec<_> = claim
+            .deliveries
+            .iter()
+            .map(|d| (d.organization_id, d.delivery_id, d.lease))
+            .collect();
+        if taken == 0 {
+            return Some(Claimed { prepared: Vec::new(), taken, full: false, cursor: claim.cursor });
+        }
+        match prepare(&engine, claim.deliveries).await {
+            Ok(prepared) => {
+                Some(Claimed { prepared, taken, full: taken >= limit, cursor: claim.cursor })
+            }
+            Err(error) => {
+                metrics::database_retry("prepare");
+                tracing::warn!(error = %error, deliveries = taken, "claimed deliveries could not be read; handing them back");
+                crate::leases::release(&engine, &leases, &held).await;
+                None
+            }
+        }
+    }
+}

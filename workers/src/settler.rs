@@ -1,0 +1,142 @@
+//! Writes down how attempts ended: whatever has gathered goes into one statement.
+
+use std::{sync::Arc, time::Duration};
+
+use engine::{
+    Engine, connection,
+    delivery::{
+        DeliveryReason, Settlement,
+        attempt::Settled,
+        store,
+    },
+    ids::{DeliveryId, OrganizationId},
+    metrics,
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::leases::Leases;
+
+/// The most verdicts of one statement.
+const BATCH_MAX: usize = 500;
+/// Below this a batch waits a moment for more.
+const BATCH_WORTHWHILE: usize = 64;
+/// How long it waits.
+const LINGER: Duration = Duration::from_millis(2);
+/// The wait between tries while the database is away.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// How one attempt ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// With a verdict.
+    Settled(Box<Settled>),
+    /// Its handler panicked.
+    Crashed {
+        organization_id: OrganizationId,
+        delivery_id: DeliveryId,
+        lease: i64,
+    },
+    /// It was dropped, or its lease had run out: nothing is written.
+    Dropped { delivery_id: DeliveryId, lease: i64 },
+}
+
+/// Starts the settler. It ends once every sender is gone and all is written.
+pub(crate) fn start(
+    engine: Engine,
+    leases: Arc<Leases>,
+) -> (JoinHandle<()>, mpsc::UnboundedSender<Ended>) {
+    // Unbounded, but never more than the leases held: the pump bounds those.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (tokio::spawn(run(engine, leases, receiver)), sender)
+}
+
+async fn run(engine: Engine, leases: Arc<Leases>, mut ended: mpsc::UnboundedReceiver<Ended>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    loop {
+        batch.clear();
+        if ended.recv_many(&mut batch, BATCH_MAX).await == 0 {
+            return;
+        }
+        if batch.len() < BATCH_WORTHWHILE {
+            tokio::time::sleep(LINGER).await;
+            while batch.len() < BATCH_MAX {
+                let Ok(next) = ended.try_recv() else { break };
+                batch.push(next);
+            }
+        }
+        let mut settled = Vec::with_capacity(batch.len());
+        for ended in batch.drain(..) {
+            match ended {
+                Ended::Settled(one) => settled.push(*one),
+                Ended::Crashed { organization_id, delivery_id, lease } => {
+                    if let Err(error) =
+                        store::crashed(engine.db.work_pool(), organization_id, delivery_id, lease).await
+                    {
+                        tracing::warn!(delivery.id = %delivery_id, error = %error, "a crash was not written down; its lease will run out");
+                    }
+                    leases.forget(delivery_id, lease);
+                }
+                Ended::Dropped { delivery_id, lease } => leases.forget(delivery_id, lease),
+            }
+        }
+        if !settled.is_empty() {
+            write(&engine, &leases, &settled).await;
+        }
+    }
+}
+
+/// Writes a batch, for as long as it takes. Repeating is safe: what was written has no lease left.
+async fn write(engine: &Engine, leases: &Leases, settled: &[Settled]) {
+    let mut wait = Duration::from_millis(50);
+    loop {
+        match store::settle(engine.db.work_pool(), settled).await {
+            Ok(written) => {
+                account(engine, settled, written.len());
+                break;
+            }
+            Err(error) if engine::db::is_unavailable(&error) => {
+                metrics::database_retry("settle");
+                tracing::warn!(error = %error, deliveries = settled.len(), "settling again shortly");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_MAX);
+            }
+            Err(error) if settled.len() > 1 => {
+                tracing::error!(error = %error, "a batch of settlements was refused; writing them one by one");
+                for one in settled {
+                    Box::pin(write(engine, leases, std::slice::from_ref(one))).await;
+                }
+                break;
+            }
+            Err(error) => {
+                let id = settled[0].claimed.delivery_id;
+                tracing::error!(delivery.id = %id, error = %error, "a settlement was refused; its lease will run out");
+                break;
+            }
+        }
+    }
+    for one in settled {
+        leases.forget(one.claimed.delivery_id, one.claimed.lease);
+    }
+}
+
+fn account(engine: &Engine, settled: &[Settled], written: usize) {
+    metrics::settle_batch(settled.len());
+    metrics::leases_lost((settled.len() - written) as u64);
+    for name in ["delivered", "retrying", "dead", "skipped", "cancelled"] {
+        let count = settled.iter().filter(|one| one.settlement.as_str() == name).count();
+        if count > 0 {
+            metrics::settled(name, count as u64);
+        }
+    }
+    for one in settled {
+        if one.settlement == Settlement::Dead(DeliveryReason::Gone) {
+            let (engine, claimed) = (engine.clone(), one.claimed.clone());
+            tokio::spawn(async move {
+                let (owner, id) = (claimed.organization_id, claimed.connection_id);
+                if let Err(error) = connection::disable(&engine, owner, id, "receiver_gone").await {
+                    tracing::warn!(connection.id = %id, error = %error, "a connection whose receiver is gone was not switched off");
+                }
+            });
+        }
+    }
+}
