@@ -39,8 +39,7 @@ impl Owner {
             }
         };
         match holder {
-            None if me.is_root() => Self::for_root(),
-            None => Ok(Self { uid: me, gid: getegid(), switch: false }),
+            None => Self::of_new(),
             Some((0, _)) => {
                 bail!("{} belongs to root, under whom Postgres refuses to run", data.display())
             }
@@ -58,7 +57,11 @@ impl Owner {
         }
     }
 
-    fn for_root() -> anyhow::Result<Self> {
+    /// The owner of a cluster that is made now.
+    pub(super) fn of_new() -> anyhow::Result<Self> {
+        if !geteuid().is_root() {
+            return Ok(Self { uid: geteuid(), gid: getegid(), switch: false });
+        }
         for name in ["postgres", "nobody"] {
             let user = User::from_name(name).context("the user database is unreadable")?;
             if let Some(user) = user {

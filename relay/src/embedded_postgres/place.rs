@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use super::owner::Owner;
 
@@ -38,12 +38,18 @@ impl Place {
     /// The home of a cluster that has been made for `wanted`.
     pub(super) fn existing(wanted: &Path) -> anyhow::Result<Option<Self>> {
         let Ok(wanted) = wanted.canonicalize() else { return Ok(None) };
-        for home in [wanted.clone(), elsewhere("/var/tmp", &wanted)] {
+        let elsewhere = elsewhere("/var/tmp", &wanted);
+        for home in [&wanted, &elsewhere] {
             let data = home.join("data");
             let owner = Owner::of(&data)?;
             if !data.join("PG_VERSION").exists() {
                 continue;
             }
+            ensure!(
+                home == &wanted || owner == Owner::of_new()?,
+                "{} was made by somebody else: delete it",
+                home.display()
+            );
             if let Some(barrier) = owner.barrier(&data) {
                 bail!(
                     "the cluster in {} cannot be reached by the user it belongs to: {} is closed to it",
@@ -51,7 +57,7 @@ impl Place {
                     barrier.display()
                 );
             }
-            return Ok(Some(Self { home, owner }));
+            return Ok(Some(Self { home: home.clone(), owner }));
         }
         Ok(None)
     }
