@@ -1,1 +1,107 @@
-//! Placeholder until its modules arrive.
+//! HTTP in: routes, who may call them, and the document that describes them. The engine decides.
+//!
+//! [`openapi`] lists the routes; [`routes`] has a file for each resource; [`auth`] says who asks;
+//! [`extract`] reads what they sent; [`error`] is the one shape of a refusal; [`layers`] holds what
+//! is true for every request; [`serve()`] listens.
+
+mod auth;
+mod docs_page;
+mod error;
+mod extract;
+mod layers;
+mod openapi;
+mod routes;
+mod serve;
+
+use std::{io, sync::Arc};
+
+use axum::{Router, http::StatusCode, http::header, routing::get};
+use engine::{Engine, pace::Limiter};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use uuid::Uuid;
+
+use self::{auth::Auth, error::ApiError};
+
+pub use self::auth::{AuthConfig, MembershipSource};
+
+/// What an operator sets.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// How callers are recognised.
+    pub auth: AuthConfig,
+    /// Where browsers may call from: the frontend. Only the origins of these URLs count.
+    pub frontend_urls: Vec<Url>,
+    /// How many requests of admins an organization has in a minute.
+    pub requests_per_minute: u32,
+}
+
+/// What every handler gets. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    engine: Engine,
+    auth: Auth,
+    limiter: Limiter,
+    frontend_urls: Vec<Url>,
+}
+
+impl App {
+    /// An app over an engine.
+    #[must_use]
+    pub fn new(engine: Engine, config: ApiConfig) -> Self {
+        let auth = Auth::new(config.auth, &engine.http);
+        let limiter = Limiter::per_minute(config.requests_per_minute);
+        Self(Arc::new(Parts { engine, auth, limiter, frontend_urls: config.frontend_urls }))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    /// Takes one request from the allowance of an organization or a user.
+    pub(crate) fn check_rate(&self, key: Uuid) -> Result<(), ApiError> {
+        self.0.limiter.check(key).map_err(ApiError::rate_limited)
+    }
+}
+
+/// Every route, with all that holds for each of them.
+pub fn router(app: App) -> Router {
+    let (routes, document) = openapi::documented_routes().split_for_parts();
+    let json = document.to_json().expect("the document is plain data");
+    let page = docs_page::render(&serde_json::from_str(&json).expect("it was just written"));
+    let frontend_urls = app.0.frontend_urls.clone();
+    let routes = routes
+        .route(
+            "/openapi.json",
+            get(|| async { ([(header::CONTENT_TYPE, "application/json")], json) }),
+        )
+        .merge(docs_page::routes(page))
+        .fallback(|| async {
+            ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address")
+        })
+        .method_not_allowed_fallback(|| async {
+            let message = "This address does not take this method";
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+        })
+        .with_state(app);
+    layers::wrap(routes, &frontend_urls)
+}
+
+/// Serves every route until `stop`, then lets the requests that are under way finish.
+pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
+    serve::serve(listener, router(app), stop).await
+}
+
+/// The OpenAPI document as JSON.
+#[must_use]
+pub fn openapi_json() -> String {
+    openapi::documented_routes().into_openapi().to_json().expect("the document is plain data")
+}

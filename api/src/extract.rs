@@ -1,0 +1,313 @@
+//! Reads what a request carries: ids in the path, bounded bodies, JSON, filters.
+
+use std::{str::FromStr, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_ENCODING, CONTENT_LENGTH},
+        request::Parts,
+    },
+};
+use bytes::{Bytes, BytesMut};
+use engine::{
+    connection::Scope,
+    ids::{ConnectionId, DeliveryId},
+};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{App, error::ApiError};
+
+/// The largest body of a JSON request of an admin.
+pub(crate) const JSON_BYTES_MAX: usize = 100 * 1024;
+/// How long a caller may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An id in the path. One that is not a UUID names nothing, so it is not found.
+pub(crate) fn path_id<T: From<Uuid>>(
+    params: &RawPathParams,
+    name: &str,
+    what: &str,
+) -> Result<T, ApiError> {
+    let text = params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+    // Only the usual spelling: `parse_str` would take braces and other forms as well.
+    text.filter(|text| text.len() == 36)
+        .and_then(|text| Uuid::parse_str(text).ok())
+        .map(T::from)
+        .ok_or(ApiError::not_found(what))
+}
+
+macro_rules! id_in_path {
+    ($name:ident, $id:ty, $what:literal) => {
+        /// The `{id}` of the path.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $name(pub(crate) $id);
+
+        impl FromRequestParts<App> for $name {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+                let params = RawPathParams::from_request_parts(parts, app)
+                    .await
+                    .map_err(|_| ApiError::not_found($what))?;
+                path_id(&params, "id", $what).map(Self)
+            }
+        }
+    };
+}
+
+id_in_path!(ConnectionInPath, ConnectionId, "Connection");
+id_in_path!(CustomInPath, ConnectionId, "Custom integration");
+id_in_path!(DeliveryInPath, DeliveryId, "Delivery");
+
+/// The part of the organization that the path names: all of it, a team, or a project.
+#[derive(Clone, Debug)]
+pub(crate) struct ScopeInPath(pub(crate) Scope);
+
+impl FromRequestParts<App> for ScopeInPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|_| ApiError::not_found("Organization"))?;
+        let named = |name| params.iter().any(|(key, _)| key == name);
+        Ok(Self(if named("team") {
+            Scope::Team(path_id(&params, "team", "Team")?)
+        } else if named("project") {
+            Scope::Project(path_id(&params, "project", "Project")?)
+        } else {
+            Scope::Organization
+        }))
+    }
+}
+
+/// Reads a body of at most `bytes_max`, whatever its length claims to be.
+pub(crate) async fn read_body(
+    headers: &HeaderMap,
+    mut body: Body,
+    bytes_max: usize,
+    too_large: impl Fn() -> ApiError,
+) -> Result<Bytes, ApiError> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|text| text.parse::<u64>().ok()) > Some(bytes_max as u64) {
+        return Err(too_large());
+    }
+    let reading = async {
+        let mut read = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let cut_off = |_| ApiError::bad_request("body_cut_off", "The request body was cut off");
+            let Ok(chunk) = frame.map_err(cut_off)?.into_data() else { continue };
+            if chunk.len() > bytes_max - read.len() {
+                return Err(too_large());
+            }
+            read.extend_from_slice(&chunk);
+        }
+        Ok(read.freeze())
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
+        Ok(read) => read,
+        Err(_) => Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            "The request body did not arrive in time",
+        )),
+    }
+}
+
+/// Refuses compressed bodies: what is delivered is what was sent, and nothing is inflated here.
+pub(crate) fn require_identity(headers: &HeaderMap) -> Result<(), ApiError> {
+    let plain = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
+    if plain {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content_encoding_unsupported",
+        "Send the body without a Content-Encoding",
+    ))
+}
+
+/// A JSON object, for the seed's routes. The existing frontend labels everything as JSON, bodyless
+/// requests too, and other callers forget the label, so the label is not looked at and no body is
+/// an empty object. A field of the wrong type is a 400, as it always was there.
+#[derive(Debug)]
+pub(crate) struct SeedJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for SeedJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let bytes = read_json(request).await?;
+        parse_object(&bytes).map(Self).map_err(ApiError::as_seed)
+    }
+}
+
+/// The same for the admin routes, where a field of the wrong type is a 422.
+#[derive(Debug)]
+pub(crate) struct AdminJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for AdminJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let bytes = read_json(request).await?;
+        parse_object(&bytes).map(Self)
+    }
+}
+
+async fn read_json(request: Request) -> Result<Bytes, ApiError> {
+    let (parts, body) = request.into_parts();
+    require_identity(&parts.headers)?;
+    let too_large = || ApiError::too_large(JSON_BYTES_MAX);
+    read_body(&parts.headers, body, JSON_BYTES_MAX, too_large).await
+}
+
+fn parse_object<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    let object: Map<String, Value> = serde_json::from_slice(bytes).map_err(|error| {
+        let message = if error.is_data() {
+            "The request body must be a JSON object".to_owned()
+        } else {
+            format!(
+                "The request body is not JSON: line {}, column {}",
+                error.line(),
+                error.column()
+            )
+        };
+        ApiError::bad_request("malformed_json", message)
+    })?;
+    let misfit = |name: &str, cause: &serde_json::Error| {
+        ApiError::unprocessable("invalid_field", format!("{name}: {cause}"))
+    };
+    // Each field alone first, so that the one that does not fit can be named.
+    for (name, value) in &object {
+        let alone = Map::from_iter([(name.clone(), value.clone())]);
+        serde_json::from_value::<T>(Value::Object(alone)).map_err(|error| misfit(name, &error))?;
+    }
+    serde_json::from_value(Value::Object(object)).map_err(|error| misfit("body", &error))
+}
+
+/// For a field where `null` differs from being absent.
+pub(crate) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: serde::Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
+/// One value of a query string, or a 422 that names it.
+pub(crate) fn filter<T: FromStr>(name: &str, value: &str, expected: &str) -> Result<T, ApiError> {
+    value.parse().map_err(|_| {
+        ApiError::unprocessable("invalid_filter", format!("{name} must be {expected}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use futures_util::stream;
+    use serde::Deserialize;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Sample {
+        name: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        icon: Option<Option<String>>,
+    }
+
+    fn parsed(text: &str) -> Result<Sample, (u16, &'static str, String)> {
+        parse_object(text.as_bytes()).map_err(|e| (e.status.as_u16(), e.code, e.message))
+    }
+
+    #[test]
+    fn an_absent_body_is_an_empty_object() {
+        assert_eq!(parsed("").expect("fine"), Sample::default());
+        assert_eq!(parsed(" \r\n").expect("fine"), Sample::default());
+        assert_eq!(parsed("{}").expect("fine"), Sample::default());
+    }
+
+    #[test]
+    fn null_differs_from_absent_where_it_matters() {
+        assert_eq!(parsed(r#"{"icon":null}"#).expect("fine").icon, Some(None));
+        assert_eq!(parsed(r#"{"name":null}"#).expect("fine"), Sample::default());
+        let unknown = parsed(r#"{"name":"a","more":[1]}"#).expect("unknown fields are passed over");
+        assert_eq!(unknown.name.as_deref(), Some("a"));
+    }
+
+    /// I37: what is not a JSON object is refused with its place, whatever its depth.
+    #[test]
+    fn i37_malformed_json_is_refused_with_its_place() {
+        let deep = "[".repeat(100_000);
+        let deep_field = format!("{{\"name\":{deep}");
+        for text in
+            ["[1]", "\"x\"", "null", "{", "{\"name\":1e999}", "\u{feff}{}", &deep, &deep_field]
+        {
+            let (status, code, _) = parsed(text).expect_err("refused");
+            assert_eq!((status, code), (400, "malformed_json"), "{}", &text[..text.len().min(20)]);
+        }
+        assert!(parse_object::<Sample>(b"{\"name\":\"\xff\"}").is_err());
+        assert!(parse_object::<Sample>(br#"{"name":"\ud800"}"#).is_err());
+        let (_, _, message) = parsed("{\n \"name\": }").expect_err("refused");
+        assert!(message.contains("line 2, column 10"), "{message}");
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_named() {
+        let (status, code, message) = parsed(r#"{"icon":"x","name":5}"#).expect_err("refused");
+        assert_eq!((status, code), (422, "invalid_field"));
+        assert!(message.starts_with("name: "), "{message}");
+    }
+
+    fn endless() -> Body {
+        Body::from_stream(stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; 1000]))
+        }))
+    }
+
+    /// I38: the length is counted, not believed.
+    #[tokio::test]
+    async fn i38_a_body_past_the_limit_is_refused_whatever_its_length_claims() {
+        let too_large = || ApiError::too_large(4096);
+        for claimed in [None, Some("4097"), Some("99999999999"), Some("10"), Some("nonsense")] {
+            let mut headers = HeaderMap::new();
+            if let Some(claimed) = claimed {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static(claimed));
+            }
+            let error = read_body(&headers, endless(), 4096, too_large).await.expect_err("refused");
+            assert_eq!((error.status.as_u16(), error.code), (413, "body_too_large"), "{claimed:?}");
+        }
+        let exact = Body::from(vec![b'a'; 4096]);
+        let read = read_body(&HeaderMap::new(), exact, 4096, too_large).await.expect("it fits");
+        assert_eq!(read.len(), 4096);
+    }
+
+    #[test]
+    fn i38_compressed_bodies_are_refused() {
+        for (value, fine) in [
+            ("identity", true),
+            ("Identity", true),
+            ("gzip", false),
+            ("", false),
+            ("identity, gzip", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(value));
+            assert_eq!(require_identity(&headers).is_ok(), fine, "{value:?}");
+        }
+        assert!(require_identity(&HeaderMap::new()).is_ok());
+    }
+}

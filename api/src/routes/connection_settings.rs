@@ -1,0 +1,239 @@
+//! Everything that an admin can see and set of one connection, whatever its scope or status.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header::ETAG},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use engine::{
+    connection::{self, ConnectionChange, ConnectionView},
+    ids::{ConnectionId, OrganizationId, ProjectId, TeamId},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    App,
+    auth::{Manager, Member},
+    error::{ApiError, ErrorBody, connection_error},
+    extract::{AdminJson, ConnectionInPath, nullable},
+};
+
+const WHAT: &str = "Connection";
+
+/// A connection with all its settings.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConnectionSettings {
+    #[schema(value_type = Uuid)]
+    id: ConnectionId,
+    #[schema(value_type = Uuid)]
+    organization_id: OrganizationId,
+    provider: String,
+    installation_id: String,
+    display_name: String,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    /// `connected`, `error` or `suspended`.
+    #[schema(example = "connected")]
+    status: String,
+    /// Why it is not connected.
+    status_reason: Option<String>,
+    /// Whether deliveries are skipped until somebody resumes it.
+    paused: bool,
+    /// The team that it serves alone.
+    #[schema(value_type = Option<Uuid>)]
+    team_id: Option<TeamId>,
+    /// The project that it serves alone.
+    #[schema(value_type = Option<Uuid>)]
+    project_id: Option<ProjectId>,
+    /// Patterns of the kinds of events it wants.
+    #[schema(example = json!(["vulnerability.*"]))]
+    event_types: Vec<String>,
+    /// Conditions on the events it wants.
+    #[schema(value_type = Option<Object>)]
+    conditions: Option<Value>,
+    /// Waits between attempts in seconds; null means the default ones.
+    retry_schedule: Option<Vec<i32>>,
+    connected_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// Grows with each change; also in the ETag.
+    version: i64,
+}
+
+impl From<ConnectionView> for ConnectionSettings {
+    fn from(view: ConnectionView) -> Self {
+        Self {
+            id: view.id,
+            organization_id: view.organization_id,
+            provider: view.provider,
+            installation_id: view.installation_id,
+            display_name: view.display_name,
+            metadata: view.metadata,
+            status: view.status,
+            status_reason: view.status_reason,
+            paused: view.paused,
+            team_id: view.team_id,
+            project_id: view.project_id,
+            event_types: view.event_types,
+            conditions: view.conditions,
+            retry_schedule: view.retry_schedule,
+            connected_at: view.connected_at,
+            created_at: view.created_at,
+            updated_at: view.updated_at,
+            version: view.version,
+        }
+    }
+}
+
+impl IntoResponse for ConnectionSettings {
+    fn into_response(self) -> Response {
+        let tag = format!("\"{}\"", self.version);
+        let tag = HeaderValue::from_str(&tag).expect("digits and quotes fit a header");
+        ([(ETAG, tag)], Json(self)).into_response()
+    }
+}
+
+/// What to change; what is left out stays. Unknown fields are refused.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConnectionPatch {
+    name: Option<String>,
+    /// Custom integrations only.
+    webhook_url: Option<String>,
+    /// `null` removes the picture.
+    #[serde(deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    icon_url: Option<Option<String>>,
+    event_types: Option<Vec<String>>,
+    /// `null` removes the conditions.
+    #[serde(deserialize_with = "nullable")]
+    #[schema(value_type = Option<Object>)]
+    conditions: Option<Option<Value>>,
+    /// Pauses, or resumes; resuming also lifts a suspension.
+    paused: Option<bool>,
+    /// Waits between attempts in seconds: at most 20, each at most 7 days. An empty list means one
+    /// attempt only, `null` returns to the default schedule.
+    #[serde(deserialize_with = "nullable")]
+    #[schema(value_type = Option<Vec<u32>>, example = json!([5, 30, 120]))]
+    retry_schedule: Option<Option<Vec<u32>>>,
+    /// The version that was seen; instead of `If-Match`.
+    expected_version: Option<i64>,
+}
+
+/// Get a connection's settings
+#[utoipa::path(
+    get, operation_id = "get_connection", path = "/api/organizations/{org}/connections/{id}", tag = "Connections",
+    params(("org" = Uuid, Path, description = "The organization"), ("id" = Uuid, Path, description = "The connection")),
+    responses(
+        (status = 200, description = "The connection", body = ConnectionSettings, headers(("ETag" = String, description = "Its version in quotes"))),
+        (status = 401, body = ErrorBody, description = "`unauthorized`"),
+        (status = 404, body = ErrorBody, description = "`not_found`"),
+    ),
+)]
+pub(crate) async fn show(
+    State(app): State<App>,
+    member: Member,
+    ConnectionInPath(id): ConnectionInPath,
+) -> Result<ConnectionSettings, ApiError> {
+    let found = connection::find(app.engine(), member.organization_id, id).await?;
+    found.map(ConnectionSettings::from).ok_or(ApiError::not_found(WHAT))
+}
+
+/// Change a connection's settings
+///
+/// All of the change is made, or none of it. With `If-Match` (or `expected_version`) it is made only
+/// if nobody else changed the connection in the meantime.
+#[utoipa::path(
+    patch, operation_id = "change_connection", path = "/api/organizations/{org}/connections/{id}", tag = "Connections",
+    params(
+        ("org" = Uuid, Path, description = "The organization"), ("id" = Uuid, Path, description = "The connection"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was seen"),
+    ),
+    request_body = ConnectionPatch,
+    responses(
+        (status = 200, description = "The connection after the change", body = ConnectionSettings, headers(("ETag" = String, description = "Its version in quotes"))),
+        (status = 400, description = "`malformed_json` or `invalid_if_match`", body = ErrorBody),
+        (status = 401, body = ErrorBody, description = "`unauthorized`"),
+        (status = 403, body = ErrorBody, description = "`forbidden`"),
+        (status = 404, body = ErrorBody, description = "`not_found`"),
+        (status = 409, description = "`version_conflict`", body = ErrorBody),
+        (status = 422, description = "A field is wrong; the sentence names it", body = ErrorBody),
+    ),
+)]
+pub(crate) async fn change(
+    State(app): State<App>,
+    manager: Manager,
+    ConnectionInPath(id): ConnectionInPath,
+    headers: HeaderMap,
+    AdminJson(body): AdminJson<ConnectionPatch>,
+) -> Result<ConnectionSettings, ApiError> {
+    let seen = if_match(&headers)?;
+    if let (Some(header), Some(field)) = (seen, body.expected_version)
+        && header != field
+    {
+        let message = "If-Match and expected_version name different versions";
+        return Err(ApiError::bad_request("invalid_if_match", message));
+    }
+    let change = ConnectionChange {
+        name: body.name,
+        webhook_url: body.webhook_url,
+        icon_url: body.icon_url,
+        event_types: body.event_types,
+        conditions: body.conditions,
+        paused: body.paused,
+        retry_schedule: body.retry_schedule,
+        expected_version: seen.or(body.expected_version),
+        ..ConnectionChange::default()
+    };
+    let changed =
+        connection::change(app.engine(), manager.organization_id, id, None, change, &manager.actor)
+            .await
+            .map_err(connection_error(WHAT))?;
+    Ok(changed.connection.into())
+}
+
+/// The version in `If-Match`; `*` and no header ask for none.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
+    let Some(value) = headers.get("if-match") else { return Ok(None) };
+    let text = value.to_str().map(str::trim).unwrap_or_default();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    version.and_then(|version| version.parse().ok()).map(Some).ok_or(ApiError::bad_request(
+        "invalid_if_match",
+        "If-Match must be the ETag of this connection, such as \"3\"",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_is_the_etag_that_was_given() {
+        let table = [
+            (None, Some(None)),
+            (Some("*"), Some(None)),
+            (Some("\"3\""), Some(Some(3))),
+            (Some(" \"12\" "), Some(Some(12))),
+            (Some("3"), None),
+            (Some("W/\"3\""), None),
+            (Some("\"3\", \"4\""), None),
+            (Some("\"x\""), None),
+            (Some(""), None),
+        ];
+        for (value, expected) in table {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert("if-match", HeaderValue::from_static(value));
+            }
+            let found = if_match(&headers).map_err(|error| error.status.as_u16());
+            assert_eq!(found, expected.ok_or(400), "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The routes, one file for each resource. A handler translates: the engine decides.
+
+pub(crate) mod connection_settings;
+pub(crate) mod connections;
+pub(crate) mod custom_integrations;
+pub(crate) mod deliveries;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod icons;
+pub(crate) mod scoped;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// It was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Done {
+    /// Always true.
+    #[schema(example = true)]
+    pub(crate) success: bool,
+}
