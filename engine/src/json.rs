@@ -114,18 +114,18 @@ fn refused(bytes: &[u8], error: &serde_json::Error, fault: Option<&'static str>)
     let (code, message) = match fault {
         Some(code) => (code, text.to_owned()),
         None if bytes.iter().all(u8::is_ascii_whitespace) => {
-            ("malformed_json", "the body is empty, and JSON was expected".to_owned())
+            ("malformed_json", "The body is empty, and JSON was expected".to_owned())
         }
         None if text.contains("number out of range") => {
-            ("number_out_of_range", "a number is too large for a double".to_owned())
+            ("number_out_of_range", "A number is too large for a double".to_owned())
         }
         None if text.contains("surrogate") || text.contains("end of hex escape") => {
-            ("lone_surrogate", "a string holds half of a surrogate pair".to_owned())
+            ("lone_surrogate", "A string holds half of a surrogate pair".to_owned())
         }
         None if text.contains("unicode code point") => {
-            ("invalid_utf8", "the text is not valid UTF-8".to_owned())
+            ("invalid_utf8", "The body is not valid UTF-8".to_owned())
         }
-        None => ("malformed_json", format!("not valid JSON: {text}")),
+        None => ("malformed_json", format!("The body is not valid JSON: {text}")),
     };
     JsonRefused { code, message, line, column }
 }
@@ -144,7 +144,7 @@ fn numbers_are_modest(bytes: &[u8]) -> Result<(), JsonRefused> {
                     return Err(JsonRefused {
                         code: "number_out_of_range",
                         message: format!(
-                            "a number has more than {NUMBER_CHARS_MAX} characters, or an exponent beyond {EXPONENT_MAX}"
+                            "A number has more than {NUMBER_CHARS_MAX} characters, or an exponent beyond {EXPONENT_MAX}"
                         ),
                         line: 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count(),
                         column: 1 + bytes[..at]
@@ -203,7 +203,7 @@ impl State {
         if text.as_bytes().contains(&0) {
             return Err(self.refuse(
                 "null_character",
-                r"a string holds the null character (\u0000), which databases cannot keep",
+                r"A string holds the null character (\u0000), which databases cannot keep",
             ));
         }
         Ok(())
@@ -220,7 +220,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         if self.depth == DEPTH_MAX {
-            let message = format!("arrays and objects are nested deeper than {DEPTH_MAX}");
+            let message = format!("Arrays and objects are nested deeper than {DEPTH_MAX}");
             return Err(self.state.refuse("too_deep", message));
         }
         Ok(Self { depth: self.depth + 1, outermost: false, ..self })
@@ -276,7 +276,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         while items.next_element_seed(Self { outermost: false, ..self })?.is_some() {
             count += 1;
             if items_max < count {
-                let message = format!("a batch holds at most {items_max} items");
+                let message = format!("A batch holds at most {items_max} items");
                 return Err(self.state.refuse("batch_too_large", message));
             }
             self.state.keys_left.set(KEYS_MAX);
@@ -290,12 +290,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
         while let Some(key) = entries.next_key_seed(Key)? {
             self.state.text(&key)?;
             let Some(left) = self.state.keys_left.get().checked_sub(1) else {
-                let message = format!("objects have more than {KEYS_MAX} keys together");
+                let message = format!("Objects have more than {KEYS_MAX} keys together");
                 return Err(self.state.refuse("too_many_keys", message));
             };
             self.state.keys_left.set(left);
             if let Err(key) = seen.insert(key) {
-                let message = format!("the key {} is given twice in one object", quoted(&key));
+                let message = format!("The key {} is given twice in one object", quoted(&key));
                 return Err(self.state.refuse("duplicate_key", message));
             }
             entries.next_value_seed(value)?;

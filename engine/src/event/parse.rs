@@ -41,13 +41,13 @@ pub fn parse_body(bytes: &[u8], hops: u8) -> Result<ParsedBody, EventRefused> {
         Kind::Array => {
             let items: Vec<&RawValue> = serde_json::from_str(text).expect("an array, as checked");
             if items.is_empty() {
-                return Err(invalid("batch_empty", "the array holds no event".to_owned()));
+                return Err(invalid("batch_empty", "The array holds no event".to_owned()));
             }
             Ok(ParsedBody::Many(items.iter().map(|item| event(item.get(), hops)).collect()))
         }
         other => Err(invalid(
             "invalid_type",
-            format!("the body must be an event (an object) or an array of events, not {other}"),
+            format!("The body must be an event (an object) or an array of events, not {other}"),
         )),
     }
 }
@@ -56,7 +56,7 @@ pub fn parse_body(bytes: &[u8], hops: u8) -> Result<ParsedBody, EventRefused> {
 fn event(text: &str, hops: u8) -> Result<NewEvent, EventRefused> {
     let kind = kind_of(text);
     if kind != Kind::Object {
-        let message = format!("an event must be an object, not {kind}");
+        let message = format!("An event must be an object, not {kind}");
         return Err(invalid("invalid_type", message));
     }
     let fields: Fields<'_> = serde_json::from_str(text).expect("an object, as checked");
@@ -99,7 +99,7 @@ fn missing(name: &str) -> EventRefused {
 fn unknown(name: &str) -> EventRefused {
     let message = match name {
         "id" => "id cannot be given: the answer tells the id that Relay made".to_owned(),
-        _ => format!("there is no field {}; an event has: {}", quoted(name), NAMES.join(", ")),
+        _ => format!("There is no field {}; an event has: {}", quoted(name), NAMES.join(", ")),
     };
     invalid("unknown_field", message)
 }

@@ -79,7 +79,7 @@ fn i39_every_refusal_names_its_field() {
         (
             r#""kind":"a.b""#.to_owned(),
             "unknown_field",
-            "there is no field \"kind\"; an event has: type,",
+            "There is no field \"kind\"; an event has: type,",
         ),
         (r#""type":"vulnerability.*""#.to_owned(), "invalid_field", "type must be a dotted name"),
         (r#""type":"vulnerability""#.to_owned(), "invalid_field", "type must be a dotted name"),
