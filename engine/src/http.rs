@@ -138,6 +138,8 @@ pub enum ClientError {
 #[derive(Clone)]
 pub struct HttpClient {
     client: Client,
+    /// For addresses that the operator set, wherever they lie.
+    operator: Client,
     policy: Arc<EgressPolicy>,
 }
 
@@ -155,11 +157,19 @@ impl HttpClient {
         lookup: Lookup,
         extra_roots: Option<&[u8]>,
     ) -> Result<Self, ClientError> {
-        let mut builder = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
+        let plain = || {
+            Client::builder()
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .retry(reqwest::retry::never())
+        };
+        let operator = plain()
+            .timeout(Duration::from_secs(5))
+            .user_agent(USER_AGENT)
+            .build()
+            .map_err(ClientError::Build)?;
+        let mut builder = plain()
             .dns_resolver(Guard { policy: policy.clone(), lookup })
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(EXCHANGE_TIMEOUT)
@@ -173,7 +183,7 @@ impl HttpClient {
             builder = builder.tls_certs_merge(roots);
         }
         let client = builder.build().map_err(ClientError::Build)?;
-        Ok(Self { client, policy })
+        Ok(Self { client, operator, policy })
     }
 
     /// What the operator allows.
@@ -200,29 +210,40 @@ impl HttpClient {
         let mut headers = request.headers;
         headers.insert("accept-encoding", HeaderValue::from_static("identity"));
         let sending = self.client.post(request.url).headers(headers).body(request.body).send();
-        let mut response = match tokio::time::timeout(FIRST_BYTE_TIMEOUT, sending).await {
+        let response = match tokio::time::timeout(FIRST_BYTE_TIMEOUT, sending).await {
             Ok(answer) => answer.map_err(|error| classify(&error))?,
             Err(_) => {
                 let detail = format!("no answer within {} s", FIRST_BYTE_TIMEOUT.as_secs());
                 return Err(SendError { failure: Failure::Timeout, detail });
             }
         };
-        let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok())
-            .map(|value| value.chars().take(100).collect());
-        let mut head = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-            let room = RESPONSE_BYTES_MAX - head.len();
-            head.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() >= room {
-                break; // The rest is not read; the connection closes with the response.
-            }
-        }
-        Ok(Reply { status, retry_after, head: head.into() })
+        read(response, RESPONSE_BYTES_MAX).await
     }
+
+    /// Gets a document from an address that the operator set: nothing of a customer's goes here.
+    pub async fn get(&self, url: Url, bytes_max: usize) -> Result<Reply, SendError> {
+        let response = self.operator.get(url).send().await.map_err(|error| classify(&error))?;
+        read(response, bytes_max).await
+    }
+}
+
+/// Reads the beginning of an answer; what lies beyond is left, and the connection with it.
+async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Reply, SendError> {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.chars().take(100).collect());
+    let mut head = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        let room = bytes_max - head.len();
+        head.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    Ok(Reply { status, retry_after, head: head.into() })
 }
 
 /// Refuses a whole answer of the resolver when any of its addresses is not allowed, and hands the

@@ -5,17 +5,6 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
-/// Buckets for durations from a fast receiver to the longest exchange, in seconds.
-pub const DURATION_BUCKETS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0, 300.0,
-    3600.0,
-];
-/// Buckets for how many rows one statement handled.
-pub const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
-/// The histograms that count rows instead of seconds.
-pub const BATCH_HISTOGRAMS: [&str; 3] =
-    ["relay_ingest_commit_events", "relay_claim_batch_deliveries", "relay_settle_batch_deliveries"];
-
 /// Tells the exporter what each metric means. Called once, after the recorder is installed.
 pub fn describe() {
     describe_counter!("relay_events_recorded_total", "Events appended to the log, by outcome.");
@@ -28,9 +17,9 @@ pub fn describe() {
     describe_histogram!("relay_attempt_seconds", Unit::Seconds, "Duration of one HTTP exchange.");
     describe_histogram!("relay_delivery_lag_seconds", Unit::Seconds, "From the moment a delivery was due to the start of its request.");
     describe_histogram!("relay_ingest_commit_seconds", Unit::Seconds, "Duration of one group commit.");
-    describe_histogram!("relay_ingest_commit_events", Unit::Count, "Events in one group commit.");
-    describe_histogram!("relay_claim_batch_deliveries", Unit::Count, "Deliveries taken by one claim.");
-    describe_histogram!("relay_settle_batch_deliveries", Unit::Count, "Verdicts written by one statement.");
+    describe_histogram!("relay_ingest_commit_rows", Unit::Count, "Events in one group commit.");
+    describe_histogram!("relay_claim_rows", Unit::Count, "Deliveries taken by one claim.");
+    describe_histogram!("relay_settle_rows", Unit::Count, "Verdicts written by one statement.");
     describe_gauge!("relay_ingest_queue_events", "Events waiting for a group commit in this process.");
     describe_gauge!("relay_deliveries_in_memory", "Deliveries that this process holds leases on.");
     describe_gauge!("relay_outbox_oldest_due_seconds", Unit::Seconds, "How long the oldest due delivery has been waiting.");
@@ -45,7 +34,7 @@ pub fn events_recorded(outcome: &'static str, count: u64) {
 /// One group commit: how long, and how many events.
 pub fn group_commit(took: Duration, events: usize) {
     histogram!("relay_ingest_commit_seconds").record(took.as_secs_f64());
-    histogram!("relay_ingest_commit_events").record(events as f64);
+    histogram!("relay_ingest_commit_rows").record(events as f64);
 }
 
 /// Events waiting for their commit.
@@ -71,13 +60,13 @@ pub fn settled(settlement: &'static str, count: u64) {
 
 /// Verdicts written by one statement.
 pub fn settle_batch(deliveries: usize) {
-    histogram!("relay_settle_batch_deliveries").record(deliveries as f64);
+    histogram!("relay_settle_rows").record(deliveries as f64);
 }
 
 /// Deliveries taken by one claim, and how many of them came from a lease that had run out.
 pub fn claimed(deliveries: usize, rescued: usize) {
     if deliveries > 0 {
-        histogram!("relay_claim_batch_deliveries").record(deliveries as f64);
+        histogram!("relay_claim_rows").record(deliveries as f64);
     }
     if rescued > 0 {
         counter!("relay_leases_rescued_total").increment(rescued as u64);

@@ -36,3 +36,37 @@ pub async fn measure(engine: &Engine) -> Result<(), DbError> {
     metrics::oldest_due(outbox::oldest_due(&engine.db.api).await?);
     Ok(())
 }
+
+/// What a look at the database found.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Rows in default partitions.
+    pub outside: i64,
+    /// Whether tomorrow's partitions are there.
+    pub tomorrow: bool,
+    /// How long the oldest due delivery has been waiting.
+    pub oldest_due: Duration,
+    /// Keys that sealed something and are not in the ring.
+    pub unreadable_key_ids: Vec<String>,
+}
+
+/// Looks at what an operator should know.
+pub async fn health(engine: &Engine) -> Result<Health, DbError> {
+    let row = sqlx::query!(
+        r#"select (select sum(row_count)::bigint from relay.rows_in_default_partitions()) as "outside!",
+                  to_regclass('relay.attempts_' || to_char((now() at time zone 'UTC')::date + 1, 'YYYYMMDD'))
+                      is not null as "tomorrow!""#
+    )
+    .fetch_one(&engine.db.api)
+    .await?;
+    let known = engine.keys.ids();
+    let sealed_by = sqlx::query_scalar!("select distinct key_id from relay.secrets")
+        .fetch_all(&engine.db.api)
+        .await?;
+    Ok(Health {
+        outside: row.outside,
+        tomorrow: row.tomorrow,
+        oldest_due: outbox::oldest_due(&engine.db.api).await?,
+        unreadable_key_ids: sealed_by.into_iter().filter(|id| !known.contains(&id.as_str())).collect(),
+    })
+}

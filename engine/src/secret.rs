@@ -142,6 +142,12 @@ impl KeyRing {
         &self.0[0].id
     }
 
+    /// The ids of all keys, the current one first.
+    #[must_use]
+    pub fn ids(&self) -> Vec<&str> {
+        self.0.iter().map(|key| key.id.as_str()).collect()
+    }
+
     /// Seals a secret for its place: `sealed.v1.<key id>.<nonce and ciphertext>`.
     #[must_use]
     pub fn seal(&self, secret: &Secret, place: &Place) -> String {

@@ -2,8 +2,11 @@
 
 mod commands;
 mod embedded_postgres;
+mod progress;
 mod settings;
 mod telemetry;
+mod text;
+mod wiring;
 
 use std::process::ExitCode;
 

@@ -8,65 +8,90 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use apalis::{layers::WorkerBuilderExt, prelude::WorkerBuilder};
 use apalis_core::{
     backend::{Backend, BackendConfig, finalize::Ephemeral},
-    error::BoxDynError,
     task::{Task, builder::TaskBuilder},
-    worker::{context::WorkerContext, ext::parallelize::ParallelizeExt},
+    worker::context::WorkerContext,
 };
 use engine::{
     Engine,
     delivery::attempt::{Prepared, Settled, attempt},
     ids::{ConnectionId, DeliveryId, OrganizationId},
 };
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 
 use crate::{WorkersError, leases::Leases, pump::Work, settler::Ended};
 
-/// Runs the delivery pool until `stop`, then until what was started has ended.
-pub(crate) async fn run(
+/// Runs the delivery pool until `stop`, then until what was started has ended. Boxed, so that
+/// callers need not name what apalis is made of.
+pub(crate) fn run(
     engine: Engine,
     leases: Arc<Leases>,
     work: Work,
     verdicts: mpsc::UnboundedSender<Ended>,
     stop: CancellationToken,
-) -> Result<(), WorkersError> {
+) -> BoxFuture<'static, Result<(), WorkersError>> {
     let concurrency = engine.config.worker_concurrency.max(1);
     let lease = engine.config.lease;
     let backend = OutboxBackend {
         deliveries: work.deliveries,
         report: Report { verdicts, finished: work.finished },
     };
-    let handler = {
-        let engine = engine.clone();
-        move |prepared: Prepared| {
-            let (engine, leases) = (engine.clone(), leases.clone());
-            async move {
-                let claimed = &prepared.claimed;
-                if !leases.begin(claimed.delivery_id, claimed.lease, lease) {
-                    // This process slept past its lease: somebody else has the delivery.
-                    return Ok::<_, BoxDynError>(None);
-                }
-                Ok(Some(attempt(&engine, prepared).await))
-            }
-        }
-    };
+    let handler = Attempts { engine, leases, lease };
     let worker = WorkerBuilder::new("deliveries")
         .backend(backend)
         .concurrency(concurrency)
-        .parallelize(tokio::spawn)
-        .catch_panic()
         .build(handler);
     let signal = async move {
         stop.cancelled().await;
         Ok::<(), std::io::Error>(())
     };
-    worker.run_until(signal).await.map_err(|error| WorkersError::Pool(error.to_string()))
+    let running = worker.run_until(signal);
+    Box::pin(async move { running.await.map_err(|error| WorkersError::Pool(error.to_string())) })
+}
+
+/// Starts each attempt on a task of its own: it runs beside the others on every core, and a panic
+/// ends nothing but itself.
+#[derive(Clone)]
+struct Attempts {
+    engine: Engine,
+    leases: Arc<Leases>,
+    lease: Duration,
+}
+
+/// The task of an attempt panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Panicked(String);
+
+impl Service<Task<Prepared>> for Attempts {
+    type Response = Option<Settled>;
+    type Error = Panicked;
+    type Future = BoxFuture<'static, Result<Option<Settled>, Panicked>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Panicked>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, task: Task<Prepared>) -> Self::Future {
+        let Self { engine, leases, lease } = self.clone();
+        let running = tokio::spawn(async move {
+            let claimed = &task.args.claimed;
+            if !leases.begin(claimed.delivery_id, claimed.lease, lease) {
+                // Handed back meanwhile, or this process slept past its lease: not ours any more.
+                return None;
+            }
+            Some(attempt(&engine, task.args).await)
+        });
+        Box::pin(async move { running.await.map_err(|error| Panicked(error.to_string())) })
+    }
 }
 
 /// The pump's end of the outbox, as apalis sees it.

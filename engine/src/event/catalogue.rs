@@ -261,4 +261,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_guide_lists_every_kind_with_its_older_name_and_every_code() {
+        let guide = include_str!("../../../docs/events.md");
+        for info in CATALOGUE {
+            let alias = info.aliases.first().map(|alias| format!("`{alias}` ")).unwrap_or_default();
+            let row = format!("| `{}` | {alias}|", info.kind);
+            assert!(guide.contains(&row), "docs/events.md lacks {row}");
+        }
+        for (code, _) in crate::event::CODES {
+            assert!(guide.contains(&format!("`{code}`")), "docs/events.md lacks {code}");
+        }
+    }
 }

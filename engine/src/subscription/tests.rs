@@ -207,6 +207,21 @@ fn conditions_have_limits() {
     assert_eq!(error.to_string(), "conditions: more than 32768 bytes of JSON");
 }
 
+#[test]
+fn every_example_of_the_guide_is_taken() {
+    let guide = include_str!("../../../docs/subscriptions.md");
+    let examples: Vec<Value> = guide
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| json(rest.split("```").next().expect("a start")))
+        .collect();
+    assert!(examples.len() >= 5);
+    for example in examples {
+        let conditions = example.get("conditions").unwrap_or(&example);
+        assert!(Conditions::parse(conditions).is_ok(), "{example}");
+    }
+}
+
 fn any_scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         any::<i32>().prop_map(Value::from),

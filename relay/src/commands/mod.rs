@@ -1,7 +1,17 @@
 //! The command line: one file for each command, this one chooses among them.
 
+mod api;
+mod deliveries;
+mod dev;
+mod doctor;
+mod emit;
+mod migrate;
+mod projection;
+mod replay;
+mod secrets;
 mod settings;
 mod with_postgres;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -17,6 +27,26 @@ pub(crate) struct Relay {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Starts everything in one process, with a private Postgres, a demo organization and receiver.
+    Dev(dev::Arguments),
+    /// Brings the database to this program's schema.
+    Migrate(migrate::Arguments),
+    /// Serves HTTP.
+    Api,
+    /// Delivers what is promised.
+    Workers,
+    /// Records one event.
+    Emit(emit::Arguments),
+    /// Lists an organization's deliveries, or shows one with its attempts.
+    Deliveries(deliveries::Arguments),
+    /// Makes one delivery due again.
+    Replay(replay::Arguments),
+    /// Compares the connections' read model with the log, or rebuilds it.
+    Projection(projection::Arguments),
+    /// Seals stored secrets with the current key.
+    Secrets(secrets::Arguments),
+    /// Looks at the settings and the database and says what to do.
+    Doctor(doctor::Arguments),
     /// Lists every setting, its default, and whether it is set.
     Settings(settings::Arguments),
     /// Runs a command beside a throw-away Postgres, whose address it gets in DATABASE_URL.
@@ -27,6 +57,16 @@ enum Command {
 impl Relay {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Dev(arguments) => dev::run(arguments).await,
+            Command::Migrate(arguments) => migrate::run(&arguments).await,
+            Command::Api => api::run().await,
+            Command::Workers => workers::run().await,
+            Command::Emit(arguments) => emit::run(arguments).await,
+            Command::Deliveries(arguments) => deliveries::run(arguments).await,
+            Command::Replay(arguments) => replay::run(arguments).await,
+            Command::Projection(arguments) => projection::run(&arguments).await,
+            Command::Secrets(arguments) => secrets::run(&arguments).await,
+            Command::Doctor(arguments) => doctor::run(&arguments).await,
             Command::Settings(arguments) => settings::run(&arguments),
             Command::WithPostgres(arguments) => with_postgres::run(arguments).await,
         }

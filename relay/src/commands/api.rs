@@ -1,0 +1,18 @@
+//! `relay api`: serves HTTP.
+
+use std::process::ExitCode;
+
+use crate::{settings::{Needs, Settings}, telemetry, wiring};
+
+pub(super) async fn run() -> anyhow::Result<ExitCode> {
+    let settings = Settings::from_env(Needs::Api)?;
+    telemetry::init_logging(&settings)?;
+    let stop = wiring::stop_signal()?;
+    wiring::metrics(&settings, stop.clone()).await?;
+    let engine = wiring::engine(&settings).await?;
+    let (address, serve) = wiring::api(&settings, engine.clone(), stop).await?;
+    tracing::info!(%address, "the API is listening");
+    serve.await?;
+    engine.db.close().await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,98 @@
+//! `relay dev`: everything in one process, with a private Postgres, a demo organization and a demo
+//! receiver. For trying and developing; it listens on loopback only.
+
+mod keep;
+mod page;
+mod receiver;
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail};
+use engine::partitions;
+use secrecy::SecretString;
+
+use self::keep::Kept;
+use crate::{
+    embedded_postgres::{self, EmbeddedPostgres},
+    settings::{Needs, Settings},
+    telemetry, wiring,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Where the demo receiver listens.
+    #[arg(long, default_value = "127.0.0.1:3002", value_name = "ADDRESS")]
+    receiver: SocketAddr,
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut settings = Settings::from_env(Needs::Nothing)?;
+    telemetry::init_logging(&settings)?;
+    if !settings.listen.ip().is_loopback() || !arguments.receiver.ip().is_loopback() {
+        bail!("`relay dev` holds well-known demo rights and listens on loopback only: use `relay api` and `relay workers`");
+    }
+    let stop = wiring::stop_signal()?;
+    let postgres = match settings.database_url {
+        Some(_) => None,
+        None => {
+            std::fs::create_dir_all(&settings.data_dir)
+                .with_context(|| format!("RELAY_DATA_DIR: cannot make {}", settings.data_dir.display()))?;
+            let data_dir = wiring::postgres_dir(settings.data_dir.as_path());
+            eprintln!("Starting a private Postgres in {} …", data_dir.display());
+            let options = embedded_postgres::Options {
+                bin_dir: settings.pg_bin_dir.clone(),
+                throw_away: false,
+            };
+            let started = tokio::task::spawn_blocking(move || EmbeddedPostgres::start(&data_dir, &options));
+            let postgres = started.await??;
+            if postgres.was_adopted() {
+                eprintln!("Found one left running there, and took it over.");
+            }
+            if postgres.home() != wiring::postgres_dir(&settings.data_dir) {
+                eprintln!("Its user cannot reach that directory: the data is in {}.", postgres.home().display());
+            }
+            Some(postgres)
+        }
+    };
+    let outcome = run_over(&mut settings, &arguments, postgres.as_ref(), stop).await;
+    if let Some(postgres) = postgres {
+        tokio::task::spawn_blocking(move || postgres.stop()).await??;
+    }
+    outcome
+}
+
+async fn run_over(
+    settings: &mut Settings,
+    arguments: &Arguments,
+    postgres: Option<&EmbeddedPostgres>,
+    stop: tokio_util::sync::CancellationToken,
+) -> anyhow::Result<ExitCode> {
+    let kept = Kept::open(&settings.data_dir)?;
+    kept.fill(settings);
+    // A demo receiver lives on this machine, and speaks plain HTTP.
+    settings.allow_http = true;
+    for network in ["127.0.0.0/8", "::1/128"] {
+        settings.allow_private_networks.push(network.parse()?);
+    }
+    let database_url = match postgres {
+        Some(postgres) => SecretString::from(postgres.url(embedded_postgres::DATABASE)),
+        None => wiring::database_url(settings)?,
+    };
+    wiring::metrics(settings, stop.clone()).await?;
+    let engine = wiring::engine_over(settings, &database_url).await?;
+    let report = engine.db.migrate().await?;
+    tracing::info!(applied = report.applied, total = report.total, "the schema is up to date");
+    partitions::ensure(&engine).await?;
+    let receiver =
+        receiver::start(arguments.receiver, engine.clone(), kept.organization_id, stop.clone()).await?;
+    let (address, serve) = wiring::api(settings, engine.clone(), stop.clone()).await?;
+    let workers = tokio::spawn(workers::run(engine.clone(), stop.clone()));
+    print!("{}", page::render(address, settings.metrics_listen, receiver, &kept)?);
+    let served = serve.await.context("the API stopped");
+    stop.cancel();
+    let delivered = tokio::time::timeout(Duration::from_secs(30), workers).await;
+    engine.db.close().await;
+    served?;
+    delivered.context("the workers did not end in time")???;
+    Ok(ExitCode::SUCCESS)
+}

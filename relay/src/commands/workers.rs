@@ -1,0 +1,23 @@
+//! `relay workers`: delivers what is promised.
+
+use std::process::ExitCode;
+
+use crate::{settings::{Needs, Settings}, telemetry, wiring};
+
+pub(super) async fn run() -> anyhow::Result<ExitCode> {
+    let settings = Settings::from_env(Needs::Workers)?;
+    telemetry::init_logging(&settings)?;
+    let stop = wiring::stop_signal()?;
+    wiring::metrics(&settings, stop.clone()).await?;
+    let engine = wiring::engine(&settings).await?;
+    wiring::wait_for_schema(&engine, &stop).await?;
+    tracing::info!(
+        concurrency = engine.config.worker_concurrency,
+        lease.seconds = engine.config.lease.as_secs_f64(),
+        "the workers are delivering"
+    );
+    workers::run(engine.clone(), stop).await?;
+    engine.db.close().await;
+    tracing::info!("the workers have ended");
+    Ok(ExitCode::SUCCESS)
+}
