@@ -1,0 +1,77 @@
+//! A database of its own for each world, on the Postgres that `DATABASE_URL` names.
+
+use std::str::FromStr;
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, postgres::PgConnectOptions,
+};
+use url::Url;
+
+/// A fresh, empty database; it is dropped by [`Database::remove`].
+#[derive(Debug)]
+pub(crate) struct Database {
+    server: PgConnectOptions,
+    url: Url,
+    name: String,
+    pub(crate) pool: PgPool,
+}
+
+impl Database {
+    pub(crate) async fn create() -> Self {
+        let text = std::env::var("DATABASE_URL")
+            .expect("DATABASE_URL names a Postgres for the tests: `make test` starts one");
+        let mut url = Url::parse(&text).expect("DATABASE_URL is a URL");
+        let server = PgConnectOptions::from_str(&text).expect("DATABASE_URL is one of Postgres");
+        let name = format!("world_{}_{:08x}", std::process::id(), rand::random::<u32>());
+        execute(&server, format!("create database {name}")).await;
+        url.set_path(&name);
+        let options = server.clone().database(&name).application_name("tests");
+        let pool =
+            sqlx::postgres::PgPoolOptions::new().max_connections(4).connect_lazy_with(options);
+        Self { server, url, name, pool }
+    }
+
+    /// What a process connects with.
+    pub(crate) fn url(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// The same, by way of a proxy on a local port.
+    pub(crate) fn url_through(&self, port: u16) -> String {
+        let password = self.url.password().map(|p| format!(":{p}")).unwrap_or_default();
+        let user = self.server.get_username();
+        format!("postgres://{user}{password}@127.0.0.1:{port}/{}?sslmode=disable", self.name)
+    }
+
+    /// Where the server listens.
+    pub(crate) fn upstream(&self) -> crate::harness::fault_proxy::Upstream {
+        use crate::harness::fault_proxy::Upstream;
+        let port = self.server.get_port();
+        match self.server.get_socket() {
+            Some(dir) => Upstream::Socket(dir.join(format!(".s.PGSQL.{port}"))),
+            None => Upstream::Address(format!("{}:{port}", self.server.get_host())),
+        }
+    }
+
+    pub(crate) async fn remove(server: &PgConnectOptions, name: &str) {
+        execute(server, format!("drop database if exists {name} with (force)")).await;
+    }
+
+    pub(crate) fn server(&self) -> (PgConnectOptions, String) {
+        (self.server.clone(), self.name.clone())
+    }
+}
+
+async fn execute(server: &PgConnectOptions, statement: String) {
+    let mut connection: PgConnection = server
+        .clone()
+        .disable_statement_logging()
+        .connect()
+        .await
+        .expect("the tests' Postgres answers");
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .expect("a superuser may create and drop databases");
+    let _ = connection.close().await;
+}

@@ -1,0 +1,3 @@
+//! Whole-system scenarios, a module for each part of the list they come from.
+
+mod delivery;
