@@ -98,7 +98,7 @@ impl ApiError {
     }
 
     /// The seed's routes answer 400 where the others answer 422.
-    pub(crate) fn as_seed(mut self) -> Self {
+    pub(crate) fn for_seed_route(mut self) -> Self {
         if self.status == StatusCode::UNPROCESSABLE_ENTITY {
             self.status = StatusCode::BAD_REQUEST;
         }
@@ -180,7 +180,7 @@ impl From<ReplayError> for ApiError {
             ),
             ReplayError::InFlight => conflict(
                 "delivery_in_flight",
-                "This delivery is still under way: it is being tried or waits for its next try",
+                "This delivery is being sent right now. Look again in a moment",
             ),
             ReplayError::EventExpired => Self::new(
                 StatusCode::GONE,
@@ -254,7 +254,18 @@ mod tests {
 
     #[test]
     fn the_seeds_routes_answer_400_where_the_others_answer_422() {
-        assert_eq!(ApiError::unprocessable("x", "y").as_seed().status, StatusCode::BAD_REQUEST);
-        assert_eq!(ApiError::not_found("X").as_seed().status, StatusCode::NOT_FOUND);
+        assert_eq!(
+            ApiError::unprocessable("x", "y").for_seed_route().status,
+            StatusCode::BAD_REQUEST
+        );
+        assert_eq!(ApiError::not_found("X").for_seed_route().status, StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn every_code_of_an_event_is_in_the_documentation() {
+        let documented = include_str!("../../docs/api.md");
+        for (code, _) in engine::event::CODES {
+            assert!(documented.contains(&format!("`{code}`")), "docs/api.md lacks {code}");
+        }
     }
 }

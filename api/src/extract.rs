@@ -27,6 +27,10 @@ use crate::{App, error::ApiError};
 pub(crate) const JSON_BYTES_MAX: usize = 100 * 1024;
 /// How long a caller may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How much of a body that is refused is read and thrown away.
+const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// And for how long.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An id in the path. One that is not a UUID names nothing, so it is not found.
 pub(crate) fn path_id<T: From<Uuid>>(
@@ -96,10 +100,11 @@ pub(crate) async fn read_body(
 ) -> Result<Bytes, ApiError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if announced.and_then(|text| text.parse::<u64>().ok()) > Some(bytes_max as u64) {
+        discard(body);
         return Err(too_large());
     }
+    let mut read = BytesMut::new();
     let reading = async {
-        let mut read = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let cut_off = |_| ApiError::bad_request("body_cut_off", "The request body was cut off");
             let Ok(chunk) = frame.map_err(cut_off)?.into_data() else { continue };
@@ -108,16 +113,35 @@ pub(crate) async fn read_body(
             }
             read.extend_from_slice(&chunk);
         }
-        Ok(read.freeze())
+        Ok(())
     };
     match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(read) => read,
+        Ok(Ok(())) => Ok(read.freeze()),
+        Ok(Err(refused)) => {
+            discard(body);
+            Err(refused)
+        }
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_timeout",
             "The request body did not arrive in time",
         )),
     }
+}
+
+/// Keeps nothing of the rest of a body, but reads it for a while: a caller who still sends when the
+/// connection closes would see a broken connection instead of our answer.
+fn discard(mut body: Body) {
+    let reading = async move {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DISCARDED_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    tokio::spawn(tokio::time::timeout(DISCARD_TIMEOUT, reading));
 }
 
 /// Refuses compressed bodies: what is delivered is what was sent, and nothing is inflated here.
@@ -147,7 +171,7 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for SeedJson<T> {
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
         let bytes = read_json(request).await?;
-        parse_object(&bytes).map(Self).map_err(ApiError::as_seed)
+        parse_object(&bytes).map(Self).map_err(ApiError::for_seed_route)
     }
 }
 
@@ -188,7 +212,10 @@ fn parse_object<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, ApiErr
         ApiError::bad_request("malformed_json", message)
     })?;
     let misfit = |name: &str, cause: &serde_json::Error| {
-        ApiError::unprocessable("invalid_field", format!("{name}: {cause}"))
+        let cause = cause.to_string();
+        let code =
+            if cause.starts_with("unknown field") { "unknown_field" } else { "invalid_field" };
+        ApiError::unprocessable(code, format!("{name}: {cause}"))
     };
     // Each field alone first, so that the one that does not fit can be named.
     for (name, value) in &object {
@@ -270,6 +297,18 @@ mod tests {
         let (status, code, message) = parsed(r#"{"icon":"x","name":5}"#).expect_err("refused");
         assert_eq!((status, code), (422, "invalid_field"));
         assert!(message.starts_with("name: "), "{message}");
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_where_fields_are_closed() {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Closed {
+            known: Option<u8>,
+        }
+        let error = parse_object::<Closed>(br#"{"knwon":1}"#).expect_err("refused");
+        assert_eq!((error.status.as_u16(), error.code), (422, "unknown_field"));
+        assert!(error.message.contains("knwon") && error.message.contains("known"));
     }
 
     fn endless() -> Body {

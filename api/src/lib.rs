@@ -1,8 +1,8 @@
 //! HTTP in: routes, who may call them, and the document that describes them. The engine decides.
 //!
-//! [`openapi`] lists the routes; [`routes`] has a file for each resource; [`auth`] says who asks;
-//! [`extract`] reads what they sent; [`error`] is the one shape of a refusal; [`layers`] holds what
-//! is true for every request; [`serve()`] listens.
+//! `openapi` lists the routes; `routes` has a file for each resource; `auth` says who asks; `extract`
+//! reads what they sent; `error` is the one shape of a refusal; `layers` holds what is true for every
+//! request; `serve` listens.
 
 mod auth;
 mod docs_page;
@@ -15,7 +15,11 @@ mod serve;
 
 use std::{io, sync::Arc};
 
-use axum::{Router, http::StatusCode, http::header, routing::get};
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    routing::get,
+};
 use engine::{Engine, pace::Limiter};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

@@ -12,8 +12,9 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How long a caller may take to send the head of a request, and how long a connection may idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection may idle before the head of its next request is there, sent slowly or not.
+/// Longer than callers keep connections for reuse, so that they rarely meet one that just closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much of a head is read; past it the answer is 431.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 /// How many headers a request may have; past it the answer is 431.

@@ -316,7 +316,7 @@ pub(crate) fn scope_of(view: &ConnectionView) -> Scope {
 }
 
 fn seed_error(error: ConnectionError) -> ApiError {
-    connection_error(WHAT)(error).as_seed()
+    connection_error(WHAT)(error).for_seed_route()
 }
 
 #[cfg(test)]
