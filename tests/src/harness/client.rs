@@ -146,7 +146,6 @@ impl Relay {
     }
 
     /// A request to a path, without credentials.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base_url()))
     }
@@ -313,7 +312,7 @@ impl Relay {
             let path =
                 format!("/api/organizations/{org}/deliveries?limit=200&{filter}&cursor={cursor}");
             let mut page = self.admin(org, Method::GET, &path, None).await.expect(200).json();
-            all.extend(page["items"].as_array_mut().expect("a page has items").drain(..));
+            all.append(page["items"].as_array_mut().expect("a page has items"));
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = next.to_owned(),
                 None => return all,
