@@ -13,6 +13,7 @@ create table relay.event_log (
     payload json not null, -- `json`, not `jsonb`: the bytes stay as they were received
     actor text,
     source text,
+    hops smallint not null default 0, -- how many times this engine's own requests led to it
     occurred_at timestamptz not null,
     recorded_at timestamptz not null default now(),
     transaction_id xid8 not null default pg_current_xact_id(),
@@ -27,6 +28,9 @@ create table relay.event_log (
         kind ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$' and length(kind) <= 128
     ),
     constraint event_log_priority_known check (priority in ('critical', 'high', 'normal', 'low')),
+    constraint event_log_hops_range check (hops between 0 and 3),
+    constraint event_log_subject_bytes_max check (octet_length(subject) <= 512),
+    constraint event_log_source_bytes_max check (octet_length(source) <= 128),
     constraint event_log_payload_bytes_max check (octet_length(payload::text) <= 262144)
 ) partition by list (category);
 

@@ -28,7 +28,8 @@ $$;
 -- for the other.
 create function relay.append_events(
     organization_ids uuid[], kinds text[], payloads text[], project_ids uuid[], team_ids uuid[],
-    occurred_ats timestamptz[], sources text[], priorities text[], idempotency_keys text[], subjects text[]
+    occurred_ats timestamptz[], sources text[], priorities text[], idempotency_keys text[], subjects text[],
+    hops smallint[]
 ) returns table (ordinal integer, id uuid, outcome text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
@@ -88,14 +89,15 @@ begin
 
     insert into relay.event_log (
         id, category, organization_id, project_id, team_id, kind, subject, priority, payload, source,
-        occurred_at
+        hops, occurred_at
     )
     select t.id, 'product', t.organization_id, t.project_id, t.team_id, t.kind, t.subject,
-           coalesce(t.priority, 'normal'), t.payload::json, t.source, coalesce(t.occurred_at, moment)
+           coalesce(t.priority, 'normal'), t.payload::json, t.source, coalesce(t.hops, 0::smallint),
+           coalesce(t.occurred_at, moment)
     from unnest(ids, outcomes, organization_ids, kinds, payloads, project_ids, team_ids, occurred_ats,
-                sources, priorities, subjects)
+                sources, priorities, subjects, hops)
          as t(id, outcome, organization_id, kind, payload, project_id, team_id, occurred_at, source,
-              priority, subject)
+              priority, subject, hops)
     where t.outcome = 'recorded';
 
     with fact as materialized (
@@ -173,7 +175,7 @@ begin
     select a.id, a.outcome into strict answer from relay.append_events(
         array[emit.organization_id], array[canonical], array[data::text], array[emit.project_id],
         array[emit.team_id], array[emit.occurred_at], array[emit.source], array[emit.priority],
-        array[emit.idempotency_key], array[emit.subject]
+        array[emit.idempotency_key], array[emit.subject], array[0::smallint]
     ) a;
     if answer.outcome = 'conflict' then
         raise exception 'the idempotency key was used before with other content, for event %', answer.id

@@ -53,7 +53,11 @@ pub enum DbError {
 
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) { Self::Unavailable(error.to_string()) } else { Self::Database(error) }
+        if is_unavailable(&error) {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Database(error)
+        }
     }
 }
 
@@ -141,7 +145,9 @@ impl Db {
         // Its bookkeeping lives in our schema, not in `public` beside the core's.
         let pool = PgPoolOptions::new()
             .max_connections(1)
-            .connect_with(self.options.clone().options([("search_path", "relay"), ("lock_timeout", "10s")]))
+            .connect_with(
+                self.options.clone().options([("search_path", "relay"), ("lock_timeout", "10s")]),
+            )
             .await?;
         sqlx::query("create schema if not exists relay").execute(&pool).await?;
         MIGRATIONS.run(&pool).await?;

@@ -198,20 +198,53 @@ mod tests {
     fn i1_to_i18_addresses_that_are_not_public_are_refused() {
         let policy = EgressPolicy { allow_http: true, ..strict() };
         for host in [
-            "127.0.0.1", "[::1]", "0.0.0.0", // I1-3
-            "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "１２７.０.０.１", "%31%32%37.0.0.1", // I4-9
-            "127.0.0.1.", "LOCALHOST.", "x.localhost", "localhost", // I10
-            "169.254.169.254", "0xa9fea9fe", "[fd00:ec2::254]", "100.100.100.200", "192.0.0.192",
+            "127.0.0.1",
+            "[::1]",
+            "0.0.0.0", // I1-3
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.1",
+            "１２７.０.０.１",
+            "%31%32%37.0.0.1", // I4-9
+            "127.0.0.1.",
+            "LOCALHOST.",
+            "x.localhost",
+            "localhost", // I10
+            "169.254.169.254",
+            "0xa9fea9fe",
+            "[fd00:ec2::254]",
+            "100.100.100.200",
+            "192.0.0.192",
             "168.63.129.16", // I11
-            "[::ffff:169.254.169.254]", "[::ffff:7f00:1]", "[::127.0.0.1]", // I12-14
-            "[64:ff9b::a9fe:a9fe]", "[2002:7f00:1::]", "[2001:0:4136:e378::]", // I15-17
-            "[fe80::1]", "[fec0::1]", "[ff02::1]", // I18
-            "10.1.2.3", "172.16.0.1", "192.168.1.1", "198.18.0.1", "203.0.113.9", "240.0.0.1",
-            "[2001:db8::1]", "[3fff::1]", "[100::1]",
-            "metadata.google.internal", "printer.local", "postgres", // I22 and kin
+            "[::ffff:169.254.169.254]",
+            "[::ffff:7f00:1]",
+            "[::127.0.0.1]", // I12-14
+            "[64:ff9b::a9fe:a9fe]",
+            "[2002:7f00:1::]",
+            "[2001:0:4136:e378::]", // I15-17
+            "[fe80::1]",
+            "[fec0::1]",
+            "[ff02::1]", // I18
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "203.0.113.9",
+            "240.0.0.1",
+            "[2001:db8::1]",
+            "[3fff::1]",
+            "[100::1]",
+            "metadata.google.internal",
+            "printer.local",
+            "postgres", // I22 and kin
         ] {
             for scheme in ["http", "https"] {
-                assert_eq!(refused(&format!("{scheme}://{host}/x"), &policy), UrlRefused::NotPublic, "{host}");
+                assert_eq!(
+                    refused(&format!("{scheme}://{host}/x"), &policy),
+                    UrlRefused::NotPublic,
+                    "{host}"
+                );
             }
         }
         assert_eq!(refused("https://[fe80::1%25eth0]/", &policy), UrlRefused::Malformed, "I18");
@@ -221,21 +254,35 @@ mod tests {
     fn i24_to_i28_what_is_not_plainly_a_web_address_is_refused() {
         let policy = strict();
         for raw in [
-            "file:///etc/passwd", "gopher://example.com", "ftp://example.com", "unix:/run/x",
-            "http+unix://x", "javascript:alert(1)", "data:,x", "", "example.com", // I24
+            "file:///etc/passwd",
+            "gopher://example.com",
+            "ftp://example.com",
+            "unix:/run/x",
+            "http+unix://x",
+            "javascript:alert(1)",
+            "data:,x",
+            "",
+            "example.com",        // I24
             "http://example.com", // I25
-            "https:example.com", // I28
+            "https:example.com",  // I28
         ] {
             assert_eq!(refused(raw, &policy), UrlRefused::Scheme, "{raw}");
         }
-        for raw in ["https://user:pw@example.com", "https://example.com@127.0.0.1", "https://@example.com"] {
+        for raw in
+            ["https://user:pw@example.com", "https://example.com@127.0.0.1", "https://@example.com"]
+        {
             assert_eq!(refused(raw, &policy), UrlRefused::Userinfo, "{raw} (I26)");
         }
         for raw in [
-            "https://127.0.0.1:80\\@example.com", "https://example.com\\@127.0.0.1", // I27
-            "https://exa\tmple.com", "https://example.com/\n", "https://example.com/\r", "https://example.com/\0",
-            "https:///x", "https://example.com/a b", // I28
-            "https://a..b/", // I31
+            "https://127.0.0.1:80\\@example.com",
+            "https://example.com\\@127.0.0.1", // I27
+            "https://exa\tmple.com",
+            "https://example.com/\n",
+            "https://example.com/\r",
+            "https://example.com/\0",
+            "https:///x",
+            "https://example.com/a b", // I28
+            "https://a..b/",           // I31
         ] {
             assert_eq!(refused(raw, &policy), UrlRefused::Malformed, "{raw:?}");
         }

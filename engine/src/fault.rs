@@ -10,14 +10,12 @@ pub(crate) fn point(kind: &str) {
         let (what, kind) = value.split_once(':')?;
         Some((what.to_owned(), kind.to_owned()))
     });
-    if let Some((what, wanted)) = FAULT.as_ref() {
-        if wanted == kind {
-            match what.as_str() {
-                "abort" => std::process::abort(),
-                "panic" => panic!("a fault asked for by RELAY_FAULT"),
-                _ => {}
-            }
+    match FAULT.as_ref() {
+        Some((what, wanted)) if wanted == kind && what == "abort" => std::process::abort(),
+        Some((what, wanted)) if wanted == kind && what == "panic" => {
+            panic!("a fault asked for by RELAY_FAULT")
         }
+        _ => {}
     }
 }
 

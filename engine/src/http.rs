@@ -276,8 +276,7 @@ impl Resolve for Guard {
             if found.is_empty() {
                 return Err(LookupFailed("it has no address".into()).into());
             }
-            let addresses: Addrs =
-                Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0)));
+            let addresses: Addrs = Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0)));
             Ok(addresses)
         })
     }
@@ -336,10 +335,8 @@ fn class_of(error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
     }
     let io = error.downcast_ref::<std::io::Error>()?;
     // TLS errors travel inside an I/O error that does not list them as its source.
-    if let Some(inner) = io.get_ref() {
-        if let Some(class) = class_of(inner) {
-            return Some(class);
-        }
+    if let Some(class) = io.get_ref().and_then(|inner| class_of(inner)) {
+        return Some(class);
     }
     match io.kind() {
         Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable => {
@@ -365,8 +362,12 @@ mod tests {
             let found = answers[at].iter().map(|ip| ip.parse().expect("an address")).collect();
             Box::pin(async move { Ok(found) })
         });
-        HttpClient::new(Arc::new(EgressPolicy { allow_http: true, ..EgressPolicy::default() }), lookup, None)
-            .expect("a client")
+        HttpClient::new(
+            Arc::new(EgressPolicy { allow_http: true, ..EgressPolicy::default() }),
+            lookup,
+            None,
+        )
+        .expect("a client")
     }
 
     async fn failure(client: &HttpClient, url: &str) -> SendError {
@@ -380,7 +381,11 @@ mod tests {
     /// I19, I20, I22: one bad address among the answers blocks them all.
     #[tokio::test]
     async fn i19_i20_i22_a_name_with_any_inner_address_is_blocked() {
-        for answer in [vec!["93.184.216.34", "::1"], vec!["93.184.216.34", "10.0.0.1"], vec!["169.254.169.254"]] {
+        for answer in [
+            vec!["93.184.216.34", "::1"],
+            vec!["93.184.216.34", "10.0.0.1"],
+            vec!["169.254.169.254"],
+        ] {
             let error = failure(&client(vec![answer]), "http://hook.example/").await;
             assert_eq!(error.failure, Failure::Blocked, "{error}");
         }

@@ -72,7 +72,12 @@ impl Ingest {
         let queue = Arc::new(Mutex::new(queue));
         let waiting = Arc::new(AtomicUsize::new(0));
         for _ in 0..COMMITTERS {
-            tokio::spawn(commit_groups(pool.clone(), queue.clone(), waiting.clone(), recorded.clone()));
+            tokio::spawn(commit_groups(
+                pool.clone(),
+                queue.clone(),
+                waiting.clone(),
+                recorded.clone(),
+            ));
         }
         Self { calls, room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)), waiting }
     }
@@ -86,8 +91,11 @@ impl Ingest {
         }
         let bytes: usize = events.iter().map(|event| event.data.get().len() + 512).sum();
         let permits = u32::try_from(bytes.min(QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
-        let room =
-            self.room.clone().try_acquire_many_owned(permits).map_err(|_| IngestError::Overloaded)?;
+        let room = self
+            .room
+            .clone()
+            .try_acquire_many_owned(permits)
+            .map_err(|_| IngestError::Overloaded)?;
         let (answer, answered) = oneshot::channel();
         let waiting = self.waiting.fetch_add(events.len(), Ordering::Relaxed) + events.len();
         metrics::ingest_queue(waiting);

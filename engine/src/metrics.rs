@@ -3,27 +3,62 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// Tells the exporter what each metric means. Called once, after the recorder is installed.
 pub fn describe() {
     describe_counter!("relay_events_recorded_total", "Events appended to the log, by outcome.");
-    describe_counter!("relay_attempts_total", "HTTP requests made, by provider and class of answer.");
+    describe_counter!(
+        "relay_attempts_total",
+        "HTTP requests made, by provider and class of answer."
+    );
     describe_counter!("relay_settlements_total", "Deliveries settled, by settlement and reason.");
-    describe_counter!("relay_leases_lost_total", "Settlements that touched no row: the lease had passed on.");
-    describe_counter!("relay_leases_rescued_total", "Deliveries claimed again after their lease ran out.");
-    describe_counter!("relay_deliveries_released_total", "Claimed deliveries handed back unstarted.");
-    describe_counter!("relay_database_retries_total", "Statements repeated because the database was away, by statement.");
+    describe_counter!(
+        "relay_leases_lost_total",
+        "Settlements that touched no row: the lease had passed on."
+    );
+    describe_counter!(
+        "relay_leases_rescued_total",
+        "Deliveries claimed again after their lease ran out."
+    );
+    describe_counter!(
+        "relay_deliveries_released_total",
+        "Claimed deliveries handed back unstarted."
+    );
+    describe_counter!(
+        "relay_database_retries_total",
+        "Statements repeated because the database was away, by statement."
+    );
     describe_histogram!("relay_attempt_seconds", Unit::Seconds, "Duration of one HTTP exchange.");
-    describe_histogram!("relay_delivery_lag_seconds", Unit::Seconds, "From the moment a delivery was due to the start of its request.");
-    describe_histogram!("relay_ingest_commit_seconds", Unit::Seconds, "Duration of one group commit.");
+    describe_histogram!(
+        "relay_delivery_lag_seconds",
+        Unit::Seconds,
+        "From the moment a delivery was due to the start of its request."
+    );
+    describe_histogram!(
+        "relay_ingest_commit_seconds",
+        Unit::Seconds,
+        "Duration of one group commit."
+    );
     describe_histogram!("relay_ingest_commit_rows", Unit::Count, "Events in one group commit.");
     describe_histogram!("relay_claim_rows", Unit::Count, "Deliveries taken by one claim.");
     describe_histogram!("relay_settle_rows", Unit::Count, "Verdicts written by one statement.");
-    describe_gauge!("relay_ingest_queue_events", "Events waiting for a group commit in this process.");
+    describe_gauge!(
+        "relay_ingest_queue_events",
+        "Events waiting for a group commit in this process."
+    );
     describe_gauge!("relay_deliveries_in_memory", "Deliveries that this process holds leases on.");
-    describe_gauge!("relay_outbox_oldest_due_seconds", Unit::Seconds, "How long the oldest due delivery has been waiting.");
-    describe_gauge!("relay_default_partition_rows", "Rows outside any day's partition, by table: should be zero.");
+    describe_gauge!(
+        "relay_outbox_oldest_due_seconds",
+        Unit::Seconds,
+        "How long the oldest due delivery has been waiting."
+    );
+    describe_gauge!(
+        "relay_default_partition_rows",
+        "Rows outside any day's partition, by table: should be zero."
+    );
 }
 
 /// Events that one commit answered for.
@@ -44,8 +79,10 @@ pub fn ingest_queue(events: usize) {
 
 /// One HTTP request made for a delivery.
 pub fn attempt(provider: &str, class: &'static str, took: Duration) {
-    counter!("relay_attempts_total", "provider" => provider_label(provider), "class" => class).increment(1);
-    histogram!("relay_attempt_seconds", "provider" => provider_label(provider)).record(took.as_secs_f64());
+    counter!("relay_attempts_total", "provider" => provider_label(provider), "class" => class)
+        .increment(1);
+    histogram!("relay_attempt_seconds", "provider" => provider_label(provider))
+        .record(took.as_secs_f64());
 }
 
 /// How late a request began.

@@ -254,7 +254,10 @@ pub async fn still_held(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|r| (r.organization_id.into(), r.delivery_id.into(), r.lease)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|r| (r.organization_id.into(), r.delivery_id.into(), r.lease))
+        .collect())
 }
 
 /// Hands back deliveries that were claimed and never started: due at once, no attempt counted.

@@ -31,9 +31,9 @@ impl Limiter {
         if self.0.len() > KEYS_SWEPT_AT {
             self.0.retain_recent();
         }
-        self.0
-            .check_key(&key)
-            .map_err(|refused| refused.wait_time_from(governor::clock::DefaultClock::default().now()))
+        self.0.check_key(&key).map_err(|refused| {
+            refused.wait_time_from(governor::clock::DefaultClock::default().now())
+        })
     }
 }
 

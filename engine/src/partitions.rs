@@ -67,6 +67,9 @@ pub async fn health(engine: &Engine) -> Result<Health, DbError> {
         outside: row.outside,
         tomorrow: row.tomorrow,
         oldest_due: outbox::oldest_due(&engine.db.api).await?,
-        unreadable_key_ids: sealed_by.into_iter().filter(|id| !known.contains(&id.as_str())).collect(),
+        unreadable_key_ids: sealed_by
+            .into_iter()
+            .filter(|id| !known.contains(&id.as_str()))
+            .collect(),
     })
 }

@@ -87,7 +87,9 @@ impl Place {
 #[derive(Debug, thiserror::Error)]
 pub enum UnsealError {
     /// The key that sealed it is not in the ring.
-    #[error("sealed with the key {0}, which is not among RELAY_ENCRYPTION_KEY and its predecessors")]
+    #[error(
+        "sealed with the key {0}, which is not among RELAY_ENCRYPTION_KEY and its predecessors"
+    )]
     UnknownKey(String),
     /// Changed, moved to another place, or not sealed by us.
     #[error("the sealed text does not open: it was changed or moved")]

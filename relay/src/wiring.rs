@@ -70,7 +70,10 @@ pub(crate) async fn engine_over(
         allowed: settings.allow_private_networks.clone(),
         allow_http: settings.allow_http,
         // On one's own machine everything shares the host name.
-        own_hosts: own_hosts.into_iter().filter(|host| host != "localhost" && host != "127.0.0.1").collect(),
+        own_hosts: own_hosts
+            .into_iter()
+            .filter(|host| host != "localhost" && host != "127.0.0.1")
+            .collect(),
     };
     let extra_roots = match &settings.ca_file {
         Some(path) => Some(
@@ -103,7 +106,8 @@ pub(crate) async fn api(
     settings: &Settings,
     engine: Engine,
     stop: CancellationToken,
-) -> anyhow::Result<(std::net::SocketAddr, impl Future<Output = std::io::Result<()>> + Send + use<>)> {
+) -> anyhow::Result<(std::net::SocketAddr, impl Future<Output = std::io::Result<()>> + Send + use<>)>
+{
     let secret = |text: &SecretString| Secret::new(text.expose_secret());
     let auth = api::AuthConfig {
         jwt_secret: settings.supabase_jwt_secret.as_ref().map(secret),
@@ -165,7 +169,10 @@ pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
 }
 
 /// Waits until the schema is what this program knows, as `relay migrate` leaves it.
-pub(crate) async fn wait_for_schema(engine: &Engine, stop: &CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_schema(
+    engine: &Engine,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut told = false;
     loop {
         match engine.db.ready().await {
@@ -176,7 +183,8 @@ pub(crate) async fn wait_for_schema(engine: &Engine, stop: &CancellationToken) -
             }
             Err(_) => {}
         }
-        if stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(500))).await.is_none() {
+        if stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(500))).await.is_none()
+        {
             bail!("stopped before the database was ready");
         }
     }

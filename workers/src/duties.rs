@@ -31,7 +31,9 @@ async fn tend_partitions(engine: &Engine) {
     match partitions::ensure(engine).await {
         Ok(0) => {}
         Ok(made) => tracing::info!(made, "partitions made ahead"),
-        Err(error) => tracing::warn!(error = %error, "partitions were not made; trying again in a while"),
+        Err(error) => {
+            tracing::warn!(error = %error, "partitions were not made; trying again in a while")
+        }
     }
     match partitions::drop_old(engine, engine.config.retention).await {
         Ok(0) => {}

@@ -149,7 +149,11 @@ mod tests {
             connection_version: 1,
             late: Duration::ZERO,
         };
-        Prepared { claimed, receiver: Arc::new(engine::delivery::receivers::Receiver::for_tests(connection)), event: None }
+        Prepared {
+            claimed,
+            receiver: Arc::new(engine::delivery::receivers::Receiver::for_tests(connection)),
+            event: None,
+        }
     }
 
     fn turn(lanes: &mut Lanes) -> Option<u128> {
@@ -173,7 +177,10 @@ mod tests {
         for _ in 0..4 {
             lanes.push(prepared(1));
         }
-        assert_eq!((turn(&mut lanes), turn(&mut lanes), turn(&mut lanes)), (Some(1), Some(1), None));
+        assert_eq!(
+            (turn(&mut lanes), turn(&mut lanes), turn(&mut lanes)),
+            (Some(1), Some(1), None)
+        );
         assert_eq!(lanes.room(ConnectionId(Uuid::from_u128(1))), 0);
         lanes.finished(ConnectionId(Uuid::from_u128(1)));
         assert_eq!(turn(&mut lanes), Some(1));

@@ -102,10 +102,13 @@ pub(crate) async fn renew(engine: Engine, leases: std::sync::Arc<Leases>) {
             Ok(renewed) if renewed == held.len() as u64 => leases.renewed(&held, asked_at),
             Ok(renewed) => {
                 tracing::debug!(held = held.len(), renewed, "some leases had ended before renewal");
-                let alive = outbox::still_held(engine.db.work_pool(), &held).await.unwrap_or_default();
+                let alive =
+                    outbox::still_held(engine.db.work_pool(), &held).await.unwrap_or_default();
                 leases.renewed(&alive, asked_at);
             }
-            Err(error) => tracing::warn!(error = %error, held = held.len(), "leases were not renewed"),
+            Err(error) => {
+                tracing::warn!(error = %error, held = held.len(), "leases were not renewed")
+            }
         }
     }
 }
@@ -131,7 +134,9 @@ pub(crate) async fn release(
     match outbox::release(engine.db.work_pool(), held).await {
         Ok(released) => metrics::released(released),
         // Their leases run out by themselves; all that is lost is time.
-        Err(error) => tracing::warn!(error = %error, held = held.len(), "deliveries were not handed back"),
+        Err(error) => {
+            tracing::warn!(error = %error, held = held.len(), "deliveries were not handed back")
+        }
     }
     for (_, id, lease) in held {
         leases.forget(*id, *lease);

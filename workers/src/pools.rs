@@ -45,10 +45,8 @@ pub(crate) fn run(
         report: Report { verdicts, finished: work.finished },
     };
     let handler = Attempts { engine, leases, lease };
-    let worker = WorkerBuilder::new("deliveries")
-        .backend(backend)
-        .concurrency(concurrency)
-        .build(handler);
+    let worker =
+        WorkerBuilder::new("deliveries").backend(backend).concurrency(concurrency).build(handler);
     let signal = async move {
         stop.cancelled().await;
         Ok::<(), std::io::Error>(())
@@ -109,7 +107,11 @@ impl Backend for OutboxBackend {
     type Task = Task<Prepared>;
     type Error = PumpEnded;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), PumpEnded>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), PumpEnded>> {
         Poll::Ready(Ok(()))
     }
 
@@ -127,7 +129,11 @@ impl Backend for OutboxBackend {
         }
     }
 
-    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), PumpEnded>> {
+    fn poll_close(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), PumpEnded>> {
         // What was handed over and not started is still held, and is released with the rest.
         self.deliveries.close();
         Poll::Ready(Ok(()))

@@ -82,19 +82,32 @@ struct Claimed {
 }
 
 impl Pump {
-    async fn run(mut self, mut turns: mpsc::UnboundedReceiver<ConnectionId>, stop: CancellationToken) {
+    async fn run(
+        mut self,
+        mut turns: mpsc::UnboundedReceiver<ConnectionId>,
+        stop: CancellationToken,
+    ) {
         // A statement is never dropped half-way: claims run as tasks of their own.
         let mut claiming: JoinSet<Option<Claimed>> = JoinSet::new();
         loop {
             self.hand_over();
             let room = self.capacity.saturating_sub(self.lanes.outstanding());
             let may_claim = claiming.is_empty() && room > 0;
-            if may_claim && (Instant::now() >= self.claim_at || (self.more && room >= self.capacity / 4)) {
+            if may_claim
+                && (Instant::now() >= self.claim_at || (self.more && room >= self.capacity / 4))
+            {
                 self.more = false;
-                claiming.spawn(claim(self.engine.clone(), self.leases.clone(), &self.lanes, room, self.cursor));
+                claiming.spawn(claim(
+                    self.engine.clone(),
+                    self.leases.clone(),
+                    &self.lanes,
+                    room,
+                    self.cursor,
+                ));
                 continue;
             }
-            let (work_waiting, handover) = (self.engine.work_waiting.clone(), self.handover.clone());
+            let (work_waiting, handover) =
+                (self.engine.work_waiting.clone(), self.handover.clone());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -122,7 +135,10 @@ impl Pump {
         while let Some(prepared) = self.lanes.next() {
             match self.handover.try_send(prepared) {
                 Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(prepared) | mpsc::error::TrySendError::Closed(prepared)) => {
+                Err(
+                    mpsc::error::TrySendError::Full(prepared)
+                    | mpsc::error::TrySendError::Closed(prepared),
+                ) => {
                     self.lanes.put_back(prepared);
                     return;
                 }
@@ -193,13 +209,15 @@ fn claim(
         let taken = claim.deliveries.len();
         metrics::claimed(taken, claim.deliveries.iter().filter(|d| d.crashes > 0).count());
         leases.hold(&claim.deliveries, asked_at);
-        let held: Vec<_> = claim
-            .deliveries
-            .iter()
-            .map(|d| (d.organization_id, d.delivery_id, d.lease))
-            .collect();
+        let held: Vec<_> =
+            claim.deliveries.iter().map(|d| (d.organization_id, d.delivery_id, d.lease)).collect();
         if taken == 0 {
-            return Some(Claimed { prepared: Vec::new(), taken, full: false, cursor: claim.cursor });
+            return Some(Claimed {
+                prepared: Vec::new(),
+                taken,
+                full: false,
+                cursor: claim.cursor,
+            });
         }
         match prepare(&engine, claim.deliveries).await {
             Ok(prepared) => {

@@ -4,11 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use engine::{
     Engine, connection,
-    delivery::{
-        DeliveryReason, Settlement,
-        attempt::Settled,
-        store,
-    },
+    delivery::{DeliveryReason, Settlement, attempt::Settled, store},
     ids::{DeliveryId, OrganizationId},
     metrics,
 };
@@ -31,11 +27,7 @@ pub(crate) enum Ended {
     /// With a verdict.
     Settled(Box<Settled>),
     /// Its handler panicked.
-    Crashed {
-        organization_id: OrganizationId,
-        delivery_id: DeliveryId,
-        lease: i64,
-    },
+    Crashed { organization_id: OrganizationId, delivery_id: DeliveryId, lease: i64 },
     /// It was dropped, or its lease had run out: nothing is written.
     Dropped { delivery_id: DeliveryId, lease: i64 },
 }
@@ -70,7 +62,8 @@ async fn run(engine: Engine, leases: Arc<Leases>, mut ended: mpsc::UnboundedRece
                 Ended::Settled(one) => settled.push(*one),
                 Ended::Crashed { organization_id, delivery_id, lease } => {
                     if let Err(error) =
-                        store::crashed(engine.db.work_pool(), organization_id, delivery_id, lease).await
+                        store::crashed(engine.db.work_pool(), organization_id, delivery_id, lease)
+                            .await
                     {
                         tracing::warn!(delivery.id = %delivery_id, error = %error, "a crash was not written down; its lease will run out");
                     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock,
-    delivery::{request, receivers},
+    delivery::{receivers, request},
     egress,
     engine::Engine,
     event_log,
@@ -181,15 +181,21 @@ fn checked_url(engine: &Engine, raw: &str) -> Result<(String, Vec<String>), Conn
     let host = url.host_str().unwrap_or_default();
     let mut warnings = Vec::new();
     if egress::looks_international(&url) {
-        warnings.push(format!("webhook_url names the international host {host}: check that it is the one you mean"));
+        warnings.push(format!(
+            "webhook_url names the international host {host}: check that it is the one you mean"
+        ));
     }
-    let kept = if raw.to_ascii_lowercase().contains(host) { raw.to_owned() } else { url.to_string() };
+    let kept =
+        if raw.to_ascii_lowercase().contains(host) { raw.to_owned() } else { url.to_string() };
     Ok((kept, warnings))
 }
 
 fn checked_icon(engine: &Engine, raw: &str) -> Result<String, ConnectionError> {
     let refused = || {
-        ConnectionError::refused("invalid_icon_url", "icon_url must be an https:// URL of a picture")
+        ConnectionError::refused(
+            "invalid_icon_url",
+            "icon_url must be an https:// URL of a picture",
+        )
     };
     let url = Url::parse(raw).map_err(|_| refused())?;
     let ours = engine.config.backend_url.as_ref().is_some_and(|own| own.origin() == url.origin());
@@ -227,7 +233,11 @@ pub async fn send_test(
         .map_err(crate::db::DbError::from)?
         .remove(&id)
         .ok_or(ConnectionError::NotFound)?;
-    let Some(url) = view.metadata.get("webhook_url").and_then(Value::as_str).and_then(|url| Url::parse(url).ok())
+    let Some(url) = view
+        .metadata
+        .get("webhook_url")
+        .and_then(Value::as_str)
+        .and_then(|url| Url::parse(url).ok())
     else {
         return Err(ConnectionError::refused("no_webhook_url", "Webhook URL not configured"));
     };

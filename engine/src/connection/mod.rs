@@ -176,9 +176,15 @@ async fn change_once(
             ));
         }
         let fresh = Secret::new_webhook_secret();
-        let (secret_version, overlap_until) =
-            secrets::rotate(&mut tx, &engine.keys, organization_id, id, &fresh, change.secret_overlap)
-                .await?;
+        let (secret_version, overlap_until) = secrets::rotate(
+            &mut tx,
+            &engine.keys,
+            organization_id,
+            id,
+            &fresh,
+            change.secret_overlap,
+        )
+        .await?;
         events.push(ConnectionEvent::SecretRotated { secret_version, overlap_until });
         secret = Some(fresh);
     }
@@ -235,11 +241,11 @@ pub(crate) fn checked_subscription(
     let patterns = event_types.unwrap_or_else(|| vec!["*".to_owned()]);
     let patterns = EventPatterns::parse(&patterns)
         .map_err(|error| ConnectionError::refused("invalid_event_types", error.to_string()))?;
-    if let Some(conditions) = &conditions {
-        Conditions::parse(conditions)
-            .map_err(|error| ConnectionError::refused("invalid_conditions", error.to_string()))?;
-    }
-    Ok((patterns.as_slice().to_vec(), conditions))
+    let conditions = conditions
+        .map(|conditions| Conditions::parse(&conditions).map(|parsed| parsed.to_json()))
+        .transpose()
+        .map_err(|error| ConnectionError::refused("invalid_conditions", error.to_string()))?;
+    Ok((patterns.into_vec(), conditions))
 }
 
 /// Removes a connection: nothing more is sent, what was promised is cancelled, secrets are gone.

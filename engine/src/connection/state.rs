@@ -255,7 +255,14 @@ impl Connection {
         at: Timestamp,
     ) -> Option<Self> {
         let ConnectionEvent::Connected {
-            provider, installation_id, display_name, metadata, team_id, project_id, event_types, conditions,
+            provider,
+            installation_id,
+            display_name,
+            metadata,
+            team_id,
+            project_id,
+            event_types,
+            conditions,
         } = event
         else {
             return None;
@@ -284,7 +291,9 @@ impl Connection {
     /// The state after one more event. Cannot fail: what is recorded has happened.
     pub fn apply(&mut self, event: &ConnectionEvent, at: Timestamp) {
         match event.clone() {
-            ConnectionEvent::Connected { display_name, metadata, event_types, conditions, .. } => {
+            ConnectionEvent::Connected {
+                display_name, metadata, event_types, conditions, ..
+            } => {
                 self.display_name = display_name;
                 self.metadata = metadata;
                 self.event_types = event_types;
@@ -368,7 +377,8 @@ impl Connection {
     /// What a change of the retry schedule records; asking twice records nothing.
     #[must_use]
     pub fn set_retry_schedule(&self, seconds: Option<Vec<i32>>) -> Option<ConnectionEvent> {
-        (self.retry_schedule != seconds).then_some(ConnectionEvent::RetryScheduleChanged { seconds })
+        (self.retry_schedule != seconds)
+            .then_some(ConnectionEvent::RetryScheduleChanged { seconds })
     }
 
     /// What switching it off records; asking twice records nothing.
@@ -423,7 +433,10 @@ mod tests {
         assert_eq!(connection.silent_because(), Some("connection_suspended"));
         let on = connection.set_paused(false).expect("a change");
         connection.apply(&on, at(2));
-        assert_eq!((connection.status, connection.status_reason.clone()), (Status::Connected, None));
+        assert_eq!(
+            (connection.status, connection.status_reason.clone()),
+            (Status::Connected, None)
+        );
     }
 
     #[test]

@@ -68,10 +68,7 @@ pub struct Exchange {
 }
 
 /// Loads the receivers and events of claimed deliveries: two statements at most, whatever the number.
-pub async fn prepare(
-    engine: &Engine,
-    claimed: Vec<Claimed>,
-) -> Result<Vec<Prepared>, sqlx::Error> {
+pub async fn prepare(engine: &Engine, claimed: Vec<Claimed>) -> Result<Vec<Prepared>, sqlx::Error> {
     let receivers = engine.receivers.of(engine, &claimed).await?;
     let events = load_events(engine, &claimed).await?;
     Ok(claimed
@@ -174,8 +171,8 @@ pub async fn attempt(engine: &Engine, prepared: Prepared) -> Settled {
         Ok(reply) => {
             let class = error_class(Some(reply.status), None);
             let kept = &reply.head[..reply.head.len().min(RESPONSE_KEPT_MAX)];
-            let response_head = (!kept.is_empty())
-                .then(|| String::from_utf8_lossy(kept).replace('\0', "\u{fffd}"));
+            let response_head =
+                (!kept.is_empty()).then(|| String::from_utf8_lossy(kept).replace('\0', "\u{fffd}"));
             let exchange = Exchange {
                 began,
                 took,

@@ -9,8 +9,8 @@ pub mod state;
 pub mod store;
 
 pub use read::{
-    AttemptView, DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliveryView, PAGE_MAX, Page, find,
-    list,
+    AttemptView, DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliveryView, PAGE_MAX, Page,
+    find, list,
 };
 pub use replay::{ReplayError, replay};
 pub use state::{DeliveryReason, Settlement, Verdict};

@@ -36,14 +36,8 @@ pub enum DeliveryStatus {
 
 impl DeliveryStatus {
     /// Every status, in the order of a delivery's life.
-    pub const ALL: [Self; 6] = [
-        Self::Pending,
-        Self::Delivered,
-        Self::Dead,
-        Self::Skipped,
-        Self::Cancelled,
-        Self::Expired,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Delivered, Self::Dead, Self::Skipped, Self::Cancelled, Self::Expired];
 
     /// As shown.
     #[must_use]
@@ -244,7 +238,8 @@ pub async fn list(
         limit => limit.min(PAGE_MAX),
     };
     let items = select(engine, organization_id, filter, None, i64::from(limit)).await?;
-    let next = (items.len() >= usize::from(limit)).then(|| items.last().map(|item| item.id)).flatten();
+    let next =
+        (items.len() >= usize::from(limit)).then(|| items.last().map(|item| item.id)).flatten();
     Ok(Page { items, next })
 }
 

@@ -49,14 +49,8 @@ pub struct Outgoing<'a> {
 pub fn build(out: &Outgoing<'_>) -> Result<Request, Unsendable> {
     let url = out.webhook_url.and_then(|url| Url::parse(url).ok()).ok_or(Unsendable::Url)?;
     let body = webhook_body(out.event, out.delivery_id, out.frontend_url);
-    let mut headers = signed_headers(
-        out.secrets,
-        &out.event.kind,
-        out.delivery_id,
-        out.attempt,
-        out.now,
-        &body,
-    )?;
+    let mut headers =
+        signed_headers(out.secrets, &out.event.kind, out.delivery_id, out.attempt, out.now, &body)?;
     if out.replay {
         headers.insert("x-deptex-replay", HeaderValue::from_static("true"));
     }

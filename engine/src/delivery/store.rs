@@ -32,8 +32,7 @@ pub async fn settle(
     });
     let ages: Vec<Option<i64>> =
         all(settled, |s| s.exchange.as_ref().map(|e| micros(e.began.elapsed())));
-    let durations: Vec<Option<i64>> =
-        all(settled, |s| s.exchange.as_ref().map(|e| micros(e.took)));
+    let durations: Vec<Option<i64>> = all(settled, |s| s.exchange.as_ref().map(|e| micros(e.took)));
     let statuses: Vec<Option<i16>> = all(settled, |s| {
         s.exchange.as_ref().and_then(|e| e.status).and_then(|status| i16::try_from(status).ok())
     });

@@ -7,7 +7,10 @@ use engine::{
     ids::{ConnectionId, DeliveryId, EventId, OrganizationId},
 };
 
-use crate::{settings::{Needs, Settings}, text, wiring};
+use crate::{
+    settings::{Needs, Settings},
+    text, wiring,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -99,11 +102,12 @@ fn print_detail(detail: &DeliveryDetail) {
             .or_else(|| attempt.error_class.clone())
             .unwrap_or_else(|| "-".to_owned());
         let took = attempt.duration_ms.map_or_else(String::new, |ms| format!("{ms:.1} ms"));
-        let rest = [attempt.reason.as_deref(), attempt.error.as_deref(), attempt.response_head.as_deref()]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(" · ");
+        let rest =
+            [attempt.reason.as_deref(), attempt.error.as_deref(), attempt.response_head.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" · ");
         println!(
             "{}",
             text::inert(&format!(

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use engine::{Engine, partitions::Health};
 use serde::Serialize;
 
-use crate::{settings::{Needs, Settings}, wiring};
+use crate::{
+    settings::{Needs, Settings},
+    wiring,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -31,9 +34,10 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             findings.push(match (&settings.encryption_key, &settings.database_url) {
                 (Some(_), _) => good("encryption key", "set"),
                 (None, None) => good("encryption key", "kept by `relay dev`"),
-                (None, Some(_)) => {
-                    bad("encryption key", "RELAY_ENCRYPTION_KEY is not set: secrets cannot be opened")
-                }
+                (None, Some(_)) => bad(
+                    "encryption key",
+                    "RELAY_ENCRYPTION_KEY is not set: secrets cannot be opened",
+                ),
             });
             match wiring::engine(&settings).await {
                 Err(error) => findings.push(bad("database", format!("{error:#}"))),
@@ -81,7 +85,10 @@ async fn look_at_database(engine: &Engine, findings: &mut Vec<Finding>) {
             findings.push(if unreadable_key_ids.is_empty() {
                 good("secrets", "every one opens with a key at hand")
             } else {
-                bad("secrets", format!("sealed with keys that are not set: {}", unreadable_key_ids.join(", ")))
+                bad(
+                    "secrets",
+                    format!("sealed with keys that are not set: {}", unreadable_key_ids.join(", ")),
+                )
             });
         }
     }

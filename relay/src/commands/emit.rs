@@ -3,11 +3,17 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use engine::{event::{ParsedBody, parse_body}, ingest::Recorded};
+use engine::{
+    event::{ParsedBody, parse_body},
+    ingest::Recorded,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{settings::{Needs, Settings}, wiring};
+use crate::{
+    settings::{Needs, Settings},
+    wiring,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

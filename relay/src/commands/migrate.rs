@@ -8,7 +8,10 @@ use engine::{
 };
 use secrecy::ExposeSecret as _;
 
-use crate::{settings::{Needs, Settings}, telemetry, wiring};
+use crate::{
+    settings::{Needs, Settings},
+    telemetry, wiring,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -21,7 +24,9 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env(Needs::Nothing)?;
     telemetry::init_logging(&settings)?;
     let url = wiring::database_url(&settings)?;
-    let db = Db::connect(&Secret::new(url.expose_secret()), PoolSizes { api: 2, ingest: 1, work: 1 }).await?;
+    let db =
+        Db::connect(&Secret::new(url.expose_secret()), PoolSizes { api: 2, ingest: 1, work: 1 })
+            .await?;
     let report = db.migrate().await?;
     if arguments.json {
         println!("{}", serde_json::json!({ "applied": report.applied, "total": report.total }));

@@ -5,7 +5,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use engine::projection;
 
-use crate::{progress, settings::{Needs, Settings}, wiring};
+use crate::{
+    progress,
+    settings::{Needs, Settings},
+    wiring,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -8,7 +8,10 @@ use engine::{
     ids::{DeliveryId, OrganizationId},
 };
 
-use crate::{settings::{Needs, Settings}, wiring};
+use crate::{
+    settings::{Needs, Settings},
+    wiring,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -5,7 +5,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use engine::connection::secrets;
 
-use crate::{progress, settings::{Needs, Settings}, telemetry, wiring};
+use crate::{
+    progress,
+    settings::{Needs, Settings},
+    telemetry, wiring,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -38,7 +42,10 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.json {
         let (resealed, first, unreadable) =
             (report.resealed, report.sealed_first_time, report.unreadable);
-        println!("{}", serde_json::json!({ "resealed": resealed, "sealed_first_time": first, "unreadable": unreadable }));
+        println!(
+            "{}",
+            serde_json::json!({ "resealed": resealed, "sealed_first_time": first, "unreadable": unreadable })
+        );
     } else {
         println!(
             "{} sealed anew, {} sealed for the first time, {} that no key opens.",

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::{settings::{Needs, Settings}, telemetry, wiring};
+use crate::{
+    settings::{Needs, Settings},
+    telemetry, wiring,
+};
 
 pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env(Needs::Workers)?;

@@ -1,11 +1,6 @@
 //! What `relay dev` makes once and keeps, so that a restart finds its data readable.
 
-use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 use anyhow::Context as _;
 use engine::{ids::OrganizationId, secret::Secret};
@@ -41,8 +36,9 @@ impl Kept {
     pub(crate) fn open(data_dir: &Path) -> anyhow::Result<Self> {
         let path = data_dir.join(FILE);
         let stored = match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text)
-                .with_context(|| format!("{} is damaged: remove it to begin anew", path.display()))?,
+            Ok(text) => serde_json::from_str(&text).with_context(|| {
+                format!("{} is damaged: remove it to begin anew", path.display())
+            })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let stored = Stored {
                     encryption_key: random_key().expose_secret().to_owned(),
@@ -52,12 +48,15 @@ impl Kept {
                     user_id: Uuid::new_v4(),
                 };
                 fs::create_dir_all(data_dir)?;
-                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+                let mut file =
+                    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
                 file.write_all(serde_json::to_string_pretty(&stored)?.as_bytes())?;
                 file.sync_all()?;
                 stored
             }
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
         };
         Ok(Self {
             encryption_key: SecretString::from(stored.encryption_key),
@@ -73,6 +72,7 @@ impl Kept {
         settings.encryption_key.get_or_insert_with(|| self.encryption_key.clone());
         settings.service_keys.push(SecretString::from(self.service_key.reveal().to_owned()));
         // The demo's admin token is signed with the demo's secret.
-        settings.supabase_jwt_secret = Some(SecretString::from(self.jwt_secret.reveal().to_owned()));
+        settings.supabase_jwt_secret =
+            Some(SecretString::from(self.jwt_secret.reveal().to_owned()));
     }
 }

@@ -29,27 +29,34 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut settings = Settings::from_env(Needs::Nothing)?;
     telemetry::init_logging(&settings)?;
     if !settings.listen.ip().is_loopback() || !arguments.receiver.ip().is_loopback() {
-        bail!("`relay dev` holds well-known demo rights and listens on loopback only: use `relay api` and `relay workers`");
+        bail!(
+            "`relay dev` holds well-known demo rights and listens on loopback only: use `relay api` and `relay workers`"
+        );
     }
     let stop = wiring::stop_signal()?;
     let postgres = match settings.database_url {
         Some(_) => None,
         None => {
-            std::fs::create_dir_all(&settings.data_dir)
-                .with_context(|| format!("RELAY_DATA_DIR: cannot make {}", settings.data_dir.display()))?;
+            std::fs::create_dir_all(&settings.data_dir).with_context(|| {
+                format!("RELAY_DATA_DIR: cannot make {}", settings.data_dir.display())
+            })?;
             let data_dir = wiring::postgres_dir(settings.data_dir.as_path());
             eprintln!("Starting a private Postgres in {} …", data_dir.display());
             let options = embedded_postgres::Options {
                 bin_dir: settings.pg_bin_dir.clone(),
                 throw_away: false,
             };
-            let started = tokio::task::spawn_blocking(move || EmbeddedPostgres::start(&data_dir, &options));
+            let started =
+                tokio::task::spawn_blocking(move || EmbeddedPostgres::start(&data_dir, &options));
             let postgres = started.await??;
             if postgres.was_adopted() {
                 eprintln!("Found one left running there, and took it over.");
             }
             if postgres.home() != wiring::postgres_dir(&settings.data_dir) {
-                eprintln!("Its user cannot reach that directory: the data is in {}.", postgres.home().display());
+                eprintln!(
+                    "Its user cannot reach that directory: the data is in {}.",
+                    postgres.home().display()
+                );
             }
             Some(postgres)
         }
@@ -84,7 +91,8 @@ async fn run_over(
     tracing::info!(applied = report.applied, total = report.total, "the schema is up to date");
     partitions::ensure(&engine).await?;
     let receiver =
-        receiver::start(arguments.receiver, engine.clone(), kept.organization_id, stop.clone()).await?;
+        receiver::start(arguments.receiver, engine.clone(), kept.organization_id, stop.clone())
+            .await?;
     let (address, serve) = wiring::api(settings, engine.clone(), stop.clone()).await?;
     let workers = tokio::spawn(workers::run(engine.clone(), stop.clone()));
     print!("{}", page::render(address, settings.metrics_listen, receiver, &kept)?);

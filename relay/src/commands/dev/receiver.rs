@@ -31,12 +31,13 @@ pub(crate) async fn start(
 ) -> anyhow::Result<SocketAddr> {
     let listener = match TcpListener::bind(wanted).await {
         Ok(listener) => listener,
-        Err(_) => TcpListener::bind((wanted.ip(), 0)).await.context("no port for the demo receiver")?,
+        Err(_) => {
+            TcpListener::bind((wanted.ip(), 0)).await.context("no port for the demo receiver")?
+        }
     };
     let address = listener.local_addr()?;
-    let routes = Router::new()
-        .route("/hook", post(receive))
-        .with_state(Demo { engine, organization_id });
+    let routes =
+        Router::new().route("/hook", post(receive)).with_state(Demo { engine, organization_id });
     tokio::spawn(async move {
         let stopped = async move { stop.cancelled().await };
         if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
@@ -51,10 +52,14 @@ async fn receive(State(demo): State<Demo>, headers: HeaderMap, body: Bytes) -> S
     let kind = header("x-deptex-event");
     match verify(&demo, &headers, &body).await {
         Ok(name) => {
-            println!("{}", text::inert(&format!(
-                "← {kind}  for “{name}”  delivery {}  attempt {}  signature verified (X-Deptex-Signature and Standard Webhooks)",
-                header("x-deptex-delivery"), header("x-deptex-attempt"),
-            )));
+            println!(
+                "{}",
+                text::inert(&format!(
+                    "← {kind}  for “{name}”  delivery {}  attempt {}  signature verified (X-Deptex-Signature and Standard Webhooks)",
+                    header("x-deptex-delivery"),
+                    header("x-deptex-attempt"),
+                ))
+            );
             println!("{}", text::inert(&format!("  {}", String::from_utf8_lossy(&body))));
             StatusCode::OK
         }
@@ -69,7 +74,10 @@ async fn receive(State(demo): State<Demo>, headers: HeaderMap, body: Bytes) -> S
 async fn verify(demo: &Demo, headers: &HeaderMap, body: &[u8]) -> anyhow::Result<String> {
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let timestamp: i64 = header("webhook-timestamp").parse().context("no webhook-timestamp")?;
-    anyhow::ensure!((clock::now().timestamp() - timestamp).abs() <= 300, "the timestamp is too old");
+    anyhow::ensure!(
+        (clock::now().timestamp() - timestamp).abs() <= 300,
+        "the timestamp is too old"
+    );
     let connections = connection::list(&demo.engine, demo.organization_id).await?;
     let ids: Vec<_> = connections.iter().map(|connection| connection.id).collect();
     let known = receivers::load(&demo.engine, &ids).await?;
@@ -78,7 +86,10 @@ async fn verify(demo: &Demo, headers: &HeaderMap, body: &[u8]) -> anyhow::Result
             known.get(&connection.id).map(|r| r.secrets_at(clock::now())).unwrap_or_default();
         let signed = secrets.iter().any(|secret| {
             let standard = signing::standard_signature(
-                std::slice::from_ref(secret), header("webhook-id"), timestamp, body,
+                std::slice::from_ref(secret),
+                header("webhook-id"),
+                timestamp,
+                body,
             );
             same_secret(&signing::deptex_signature(secret, body), header("x-deptex-signature"))
                 && header("webhook-signature").split(' ').any(|given| same_secret(given, &standard))
