@@ -1,3 +1,5 @@
 //! Whole-system scenarios, a module for each part of the list they come from.
 
+mod bad_bodies;
 mod delivery;
+mod ingest;
