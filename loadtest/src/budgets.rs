@@ -1,0 +1,205 @@
+//! What is promised for which load, and whether a measurement keeps it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+/// The file that the repository keeps; another may be named.
+const OURS: &str = include_str!("../budgets.toml");
+
+/// A figure that may have a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Metric {
+    DeliveriesPerSecond,
+    AcceptedPerSecond,
+    ArrivalP50Ms,
+    ArrivalP99Ms,
+    AnswerP50Ms,
+    AnswerP99Ms,
+    #[serde(rename = "cpu_ms_per_1000")]
+    CpuMsPer1000,
+    EngineRssMib,
+    FloorRatio,
+}
+
+impl Metric {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::DeliveriesPerSecond,
+        Self::AcceptedPerSecond,
+        Self::ArrivalP50Ms,
+        Self::ArrivalP99Ms,
+        Self::AnswerP50Ms,
+        Self::AnswerP99Ms,
+        Self::CpuMsPer1000,
+        Self::EngineRssMib,
+        Self::FloorRatio,
+    ];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::DeliveriesPerSecond => "deliveries/s",
+            Self::AcceptedPerSecond => "accepted/s",
+            Self::ArrivalP50Ms => "emit to arrival p50, ms",
+            Self::ArrivalP99Ms => "emit to arrival p99, ms",
+            Self::AnswerP50Ms => "202 p50, ms",
+            Self::AnswerP99Ms => "202 p99, ms",
+            Self::CpuMsPer1000 => "engine + Postgres CPU ms per 1,000",
+            Self::EngineRssMib => "largest engine process, MiB",
+            Self::FloorRatio => "share of the floor's rate",
+        }
+    }
+}
+
+/// The shape of a load, by which a row applies to it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shape {
+    pub(crate) concurrency: usize,
+    pub(crate) connections: usize,
+    pub(crate) rate: Option<f64>,
+    #[serde(default = "one")]
+    pub(crate) batch: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// The bounds of one kind of load.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) promised: bool,
+    load: Shape,
+    #[serde(default)]
+    at_least: BTreeMap<Metric, f64>,
+    #[serde(default)]
+    at_most: BTreeMap<Metric, f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    row: Vec<Row>,
+}
+
+/// A bound beside what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) row: String,
+    pub(crate) promised: bool,
+    pub(crate) metric: Metric,
+    pub(crate) bound: Bound,
+    pub(crate) measured: Option<f64>,
+    pub(crate) kept: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    fn holds(self, measured: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => measured >= bound,
+            Self::AtMost(bound) => measured <= bound,
+        }
+    }
+}
+
+/// The rows of our file, or of the text given.
+pub(crate) fn rows(text: Option<&str>) -> anyhow::Result<Vec<Row>> {
+    let file: File = toml::from_str(text.unwrap_or(OURS)).context("the budgets are malformed")?;
+    Ok(file.row)
+}
+
+/// Every bound of every row that applies to this shape. What was not measured keeps no bound.
+pub(crate) fn judge(
+    rows: &[Row],
+    shape: Shape,
+    measured: impl Fn(Metric) -> Option<f64>,
+) -> Vec<Verdict> {
+    let bounds = rows.iter().filter(|row| row.load == shape).flat_map(|row| {
+        let least = row.at_least.iter().map(|(metric, bound)| (*metric, Bound::AtLeast(*bound)));
+        let most = row.at_most.iter().map(|(metric, bound)| (*metric, Bound::AtMost(*bound)));
+        least.chain(most).map(move |(metric, bound)| (row, metric, bound))
+    });
+    bounds
+        .map(|(row, metric, bound)| {
+            let measured = measured(metric);
+            Verdict {
+                row: row.name.clone(),
+                promised: row.promised,
+                metric,
+                bound,
+                measured,
+                kept: measured.is_some_and(|measured| bound.holds(measured)),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape { concurrency: 32, connections: 1, rate: None, batch: 1 };
+
+    fn verdicts(rate: f64, p99_ms: f64) -> Vec<Verdict> {
+        let rows = rows(None).expect("our file is well formed");
+        let measured = |metric| match metric {
+            Metric::DeliveriesPerSecond => Some(rate),
+            Metric::ArrivalP99Ms => Some(p99_ms),
+            _ => None,
+        };
+        let all = judge(&rows, SHAPE, measured);
+        all.into_iter().filter(|verdict| verdict.promised).collect()
+    }
+
+    #[test]
+    fn the_first_row_is_promised_with_its_two_bounds() {
+        let verdicts = verdicts(4_800.0, 40.0);
+        assert_eq!(verdicts.len(), 2);
+        assert!(verdicts.iter().all(|verdict| verdict.row == "first" && verdict.kept));
+    }
+
+    #[test]
+    fn one_missed_bound_is_told_apart_from_a_kept_one() {
+        let kept = |verdicts: Vec<Verdict>| -> Vec<bool> {
+            verdicts.iter().map(|verdict| verdict.kept).collect()
+        };
+        assert_eq!(kept(verdicts(4_799.0, 40.0)), [false, true]);
+        assert_eq!(kept(verdicts(4_800.0, 40.1)), [true, false]);
+    }
+
+    #[test]
+    fn another_shape_of_load_has_no_promise() {
+        let rows = rows(None).expect("our file is well formed");
+        for shape in [
+            Shape { concurrency: 31, ..SHAPE },
+            Shape { batch: 100, ..SHAPE },
+            Shape { rate: Some(1.0), ..SHAPE },
+        ] {
+            assert!(judge(&rows, shape, |_| Some(0.0)).is_empty(), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_keeps_no_bound() {
+        let rows = rows(None).expect("our file is well formed");
+        assert!(judge(&rows, SHAPE, |_| None).iter().all(|verdict| !verdict.kept));
+    }
+
+    #[test]
+    fn a_misspelt_metric_is_refused() {
+        let text =
+            "[[row]]\nname='x'\npromised=true\nload={concurrency=1,connections=1}\nat_most={p9=1}";
+        assert!(rows(Some(text)).is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! The loads that can be put on Relay, one file each.
+
+pub(crate) mod steady;
