@@ -10,6 +10,8 @@ struct Lane {
     under_way: usize,
     /// Whether the lane stands in the round.
     in_round: bool,
+    /// Whether the last claim filled it: there is probably more behind.
+    backlogged: bool,
 }
 
 impl Lane {
@@ -59,12 +61,6 @@ impl Lanes {
             .collect()
     }
 
-    /// How much room one connection still has.
-    pub(crate) fn room(&self, id: ConnectionId) -> usize {
-        let taken = self.lanes.get(&id).map_or(0, Lane::outstanding);
-        self.window().saturating_sub(taken)
-    }
-
     /// Queues a claimed delivery behind those of its connection.
     pub(crate) fn push(&mut self, prepared: Prepared) {
         let id = prepared.claimed.connection_id;
@@ -109,17 +105,36 @@ impl Lanes {
         }
     }
 
-    /// A delivery of this connection is no longer under way.
-    pub(crate) fn finished(&mut self, id: ConnectionId) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+    /// Notes after a claim whether each connection that it named, or brought, was filled by it.
+    pub(crate) fn note_backlogs(&mut self, asked: &[Want], brought: &[ConnectionId]) {
+        for want in asked.iter().filter(|want| want.room > 0) {
+            if let Some(lane) = self.lanes.get_mut(&want.connection_id) {
+                lane.backlogged = false;
+            }
+        }
+        let window = self.window();
+        for id in brought {
+            if let Some(lane) = self.lanes.get_mut(id) {
+                lane.backlogged = lane.outstanding() >= window;
+            }
+        }
+    }
+
+    /// A delivery of this connection is no longer under way. Says whether its backlog should be
+    /// looked at again: half of its window is free, and there was more.
+    pub(crate) fn finished(&mut self, id: ConnectionId) -> bool {
+        let window = self.window();
+        let Some(lane) = self.lanes.get_mut(&id) else { return false };
         lane.under_way = lane.under_way.saturating_sub(1);
         self.outstanding = self.outstanding.saturating_sub(1);
+        let refill = lane.backlogged && lane.outstanding() <= window / 2;
         if lane.outstanding() == 0 {
             self.lanes.remove(&id);
         } else if !lane.in_round && !lane.waiting.is_empty() {
             lane.in_round = true;
             self.round.push_back(id);
         }
+        refill
     }
 }
 
@@ -181,10 +196,26 @@ mod tests {
             (turn(&mut lanes), turn(&mut lanes), turn(&mut lanes)),
             (Some(1), Some(1), None)
         );
-        assert_eq!(lanes.room(ConnectionId(Uuid::from_u128(1))), 0);
+        assert_eq!(lanes.wants().first().map(|want| want.room), Some(0));
         lanes.finished(ConnectionId(Uuid::from_u128(1)));
         assert_eq!(turn(&mut lanes), Some(1));
         assert_eq!(lanes.outstanding(), 3);
+    }
+
+    #[test]
+    fn a_backlog_is_looked_at_again_when_half_the_window_is_free() {
+        let mut lanes = Lanes::new(2);
+        let id = ConnectionId(Uuid::from_u128(1));
+        for _ in 0..4 {
+            lanes.push(prepared(1));
+        }
+        lanes.note_backlogs(&[], &[id]);
+        while lanes.next().is_some() {}
+        assert!(!lanes.finished(id), "three of four are still here");
+        while lanes.next().is_some() {}
+        assert!(lanes.finished(id), "half is free");
+        lanes.note_backlogs(&lanes.wants(), &[]);
+        assert!(!lanes.finished(id), "the last claim found nothing more");
     }
 
     #[test]

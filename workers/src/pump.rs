@@ -10,7 +10,7 @@ use engine::{
     delivery::attempt::{Prepared, prepare},
     ids::ConnectionId,
     metrics,
-    outbox::{self, Cursor},
+    outbox::{self, Cursor, Want},
 };
 use tokio::{
     sync::mpsc,
@@ -79,6 +79,7 @@ struct Claimed {
     taken: usize,
     full: bool,
     cursor: Cursor,
+    asked: Vec<Want>,
 }
 
 impl Pump {
@@ -112,9 +113,12 @@ impl Pump {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = turns.recv() => {
-                    self.lanes.finished(done);
+                    let mut refill = self.lanes.finished(done);
                     while let Ok(done) = turns.try_recv() {
-                        self.lanes.finished(done);
+                        refill |= self.lanes.finished(done);
+                    }
+                    if refill {
+                        self.claim_at = Instant::now();
                     }
                 }
                 Some(claimed) = claiming.join_next() => self.took(claimed.ok().flatten()),
@@ -155,17 +159,18 @@ impl Pump {
         };
         self.cursor = claimed.cursor;
         if claimed.taken == 0 {
+            self.lanes.note_backlogs(&claimed.asked, &[]);
             // The search may have begun in the middle; an empty one from the start ends the round.
             self.wait();
             return;
         }
         self.idle = IDLE_MIN;
         self.more = claimed.full;
+        let brought: Vec<_> = claimed.prepared.iter().map(|p| p.claimed.connection_id).collect();
         for prepared in claimed.prepared {
-            let id = prepared.claimed.connection_id;
             self.lanes.push(prepared);
-            self.more |= self.lanes.room(id) == 0;
         }
+        self.lanes.note_backlogs(&claimed.asked, &brought);
         // What came in meanwhile is told by `work_waiting`; what another process made due, by this.
         self.claim_at = if claimed.full { Instant::now() } else { Instant::now() + IDLE_MIN };
     }
@@ -217,12 +222,17 @@ fn claim(
                 taken,
                 full: false,
                 cursor: claim.cursor,
+                asked: wants,
             });
         }
         match prepare(&engine, claim.deliveries).await {
-            Ok(prepared) => {
-                Some(Claimed { prepared, taken, full: taken >= limit, cursor: claim.cursor })
-            }
+            Ok(prepared) => Some(Claimed {
+                prepared,
+                taken,
+                full: taken >= limit,
+                cursor: claim.cursor,
+                asked: wants,
+            }),
             Err(error) => {
                 metrics::database_retry("prepare");
                 tracing::warn!(error = %error, deliveries = taken, "claimed deliveries could not be read; handing them back");
