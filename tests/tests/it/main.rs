@@ -2,4 +2,8 @@
 
 mod bad_bodies;
 mod delivery;
+mod idempotency;
 mod ingest;
+mod queue;
+mod replay;
+mod routing;

@@ -1,0 +1,182 @@
+//! Saying a thing twice: one event by its key, over HTTP and in SQL, whoever says it and when.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+use tests::{World, new_id};
+use uuid::Uuid;
+
+use super::ingest::{id_of, keyed, stored};
+
+/// What the core does inside its own transaction.
+async fn sql_emit(world: &World, org: Uuid, key: &str, data: Value) -> Result<Uuid, sqlx::Error> {
+    sqlx::query_scalar("select relay.emit($1, $2, $3, idempotency_key => $4)")
+        .bind("vulnerability.found")
+        .bind(org)
+        .bind(data)
+        .bind(key)
+        .fetch_one(world.sql())
+        .await
+}
+
+/// B11: the second call gets the first one's answer, and nothing is sent twice.
+#[tokio::test]
+async fn b11_the_same_key_twice_is_one_event_and_one_delivery() {
+    let world = World::start().await;
+    let org = new_id();
+    world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    let body = keyed(org, "once", json!({ "marker": "a" }));
+    let first = world.relay.try_emit(&body).await.expect(202).json();
+    let second = world.relay.try_emit(&body).await.expect(202).json();
+    assert_eq!(id_of(&first), id_of(&second));
+    assert_eq!((&first["duplicate"], &second["duplicate"]), (&json!(false), &json!(true)));
+    world.run_until_idle().await;
+    assert_eq!(world.receiver.count("/hook"), 1);
+    assert_eq!(stored(&world, org).await, 1);
+}
+
+/// B11: callers at one moment, over HTTP by two processes and in SQL, all get the same id.
+#[tokio::test]
+async fn b11_many_callers_at_once_record_one_event() {
+    let world = World::builder().api(2).workers(1).start().await;
+    let org = new_id();
+    world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    let data = json!({ "marker": "a", "n": 1.5 });
+    let body = keyed(org, "storm", data.clone());
+    let callers: Vec<_> = (0..24)
+        .map(|_| {
+            let (relay, body) = (world.relay.clone(), body.clone());
+            tokio::spawn(async move { relay.try_emit(&body).await.expect(202).json() })
+        })
+        .collect();
+    let mut ids = HashSet::new();
+    for _ in 0..6 {
+        ids.insert(sql_emit(&world, org, "storm", data.clone()).await.expect("it is emitted"));
+    }
+    let mut new = 0;
+    for caller in callers {
+        let answer = caller.await.expect("no caller panics");
+        ids.insert(id_of(&answer));
+        new += usize::from(answer["duplicate"] == false);
+    }
+    assert_eq!(ids.len(), 1, "everybody is told the same id");
+    assert!(new <= 1, "{new} callers were told that theirs is the new one");
+    world.run_until_idle().await;
+    assert_eq!(world.receiver.count("/hook"), 1);
+    assert_eq!(stored(&world, org).await, 1);
+}
+
+/// B11: a key holds over midnight: the day before is looked at too, and its answer is carried on.
+#[tokio::test]
+async fn b11_a_key_of_yesterday_is_still_known() {
+    let world = World::builder().workers(0).start().await;
+    let org = new_id();
+    let body = keyed(org, "late", json!({ "marker": "a" }));
+    let first = world.relay.emit(&body).await;
+    let today = "(now() at time zone 'UTC')::date";
+    for statement in [
+        "delete from relay.idempotency_keys where day < (now() at time zone 'UTC')::date",
+        "update relay.idempotency_keys set day = day - 1",
+    ] {
+        sqlx::query(statement).execute(world.sql()).await.expect("the keys can be moved");
+    }
+    let again = world.relay.try_emit(&body).await.expect(202).json();
+    assert_eq!((id_of(&again), &again["duplicate"]), (first, &json!(true)));
+    let other = keyed(org, "late", json!({ "marker": "b" }));
+    let refused = world.relay.try_emit(&other).await.expect(409);
+    assert_eq!(refused.code(), "idempotency_conflict");
+    assert_eq!(stored(&world, org).await, 1);
+    // Its use today makes it hold until tomorrow.
+    let kept: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "select count(*) from relay.idempotency_keys where day = {today} and event_id = $1"
+    )))
+    .bind(first)
+    .fetch_one(world.sql())
+    .await
+    .expect("the database answers");
+    assert_eq!(kept, 1);
+}
+
+/// B15: in SQL a refusal is an error, so the caller's transaction cannot commit without the event.
+#[tokio::test]
+async fn b15_sql_emit_refuses_what_http_refuses_and_leaves_nothing() {
+    let world = World::builder().api(0).workers(0).start().await;
+    let org = new_id();
+    let table = [
+        ("select relay.emit('not a kind', $1, '{}')", "22023"),
+        ("select relay.emit('Vulnerability.Found', $1, '{}')", "22023"),
+        ("select relay.emit('vulnerability', $1, '{}')", "22023"),
+        ("select relay.emit(repeat('a', 126) || '.bc', $1, '{}')", "22023"),
+        ("select relay.emit(null, $1, '{}')", "22004"),
+        ("select relay.emit('a.b', $1, null)", "22004"),
+        ("select relay.emit('a.b', null, '{}'::jsonb) where $1::uuid is not null", "22004"),
+        ("select relay.emit('a.b', $1, '[1]')", "22023"),
+        ("select relay.emit('a.b', $1, '\"x\"')", "22023"),
+        ("select relay.emit('a.b', $1, 'null')", "22023"),
+        ("select relay.emit('a.b', $1, jsonb_build_object('x', repeat('y', 262144)))", "54000"),
+        ("select relay.emit('a.b', $1, '{}', priority => 'urgent')", "23514"),
+        ("select relay.emit('a.b', $1, '{}', idempotency_key => '')", "23514"),
+        ("select relay.emit('a.b', $1, '{}', idempotency_key => repeat('k', 257))", "23514"),
+    ];
+    for (statement, code) in table {
+        let error = sqlx::query(statement).bind(org).execute(world.sql()).await;
+        let error = error.expect_err(statement).into_database_error().expect("the database's own");
+        assert_eq!(error.code().as_deref(), Some(code), "{statement}: {error}");
+    }
+    assert_eq!(stored(&world, org).await, 0);
+    let keys: i64 = sqlx::query_scalar("select count(*) from relay.idempotency_keys")
+        .fetch_one(world.sql())
+        .await
+        .expect("the database answers");
+    assert_eq!(keys, 0);
+
+    // The same key with other content is a broken constraint, by its name; an alias is understood.
+    sql_emit(&world, org, "k", json!({ "a": 1 })).await.expect("the first is recorded");
+    let error = sql_emit(&world, org, "k", json!({ "a": 2 })).await.expect_err("other content");
+    let error = error.into_database_error().expect("the database's own");
+    assert_eq!(error.constraint(), Some("idempotency_keys_key"));
+    sqlx::query("select relay.emit('vulnerability_discovered', $1, '{}')")
+        .bind(org)
+        .execute(world.sql())
+        .await
+        .expect("an older name is a name");
+    let kinds: Vec<String> =
+        sqlx::query_scalar("select distinct kind from relay.event_log where organization_id = $1")
+            .bind(org)
+            .fetch_all(world.sql())
+            .await
+            .expect("the database answers");
+    assert_eq!(kinds, ["vulnerability.found"]);
+}
+
+/// I40: a key is of its organization, and stands for one content.
+#[tokio::test]
+async fn i40_a_key_with_other_content_conflicts_and_another_organizations_key_is_its_own() {
+    let world = World::builder().workers(0).start().await;
+    let (org, other) = (new_id(), new_id());
+    let first = world.relay.emit(&keyed(org, "k", json!({ "a": 1, "b": 2 }))).await;
+    let refused = world.relay.try_emit(&keyed(org, "k", json!({ "a": 2 }))).await.expect(409);
+    assert_eq!(refused.code(), "idempotency_conflict");
+    assert!(refused.json()["error"].as_str().is_some_and(|e| e.contains(&first.to_string())));
+    for (field, value) in [
+        ("subject", json!("s")),
+        ("priority", json!("high")),
+        ("project_id", json!(new_id())),
+        ("source", json!("x")),
+        ("occurred_at", json!("2026-02-25T12:00:00Z")),
+        ("type", json!("vulnerability.resolved")),
+    ] {
+        let mut body = keyed(org, "k", json!({ "a": 1, "b": 2 }));
+        body[field] = value;
+        world.relay.try_emit(&body).await.expect(409);
+    }
+    // Content is what the JSON says: neither blanks nor the order of keys.
+    let text = format!(
+        r#"{{"type":"vulnerability_discovered","organization_id":"{org}","idempotency_key":"k","data":{{ "b":2, "a":1 }}}}"#
+    );
+    let same = world.relay.post_events(text).await.expect(202).json();
+    assert_eq!((id_of(&same), &same["duplicate"]), (first, &json!(true)));
+    let theirs = world.relay.try_emit(&keyed(other, "k", json!({ "a": 3 }))).await.expect(202);
+    assert_ne!(id_of(&theirs.json()), first);
+    assert_eq!((stored(&world, org).await, stored(&world, other).await), (1, 1));
+}
