@@ -50,7 +50,7 @@ pub use harness::{
     fault_proxy::{FaultProxy, Flow},
     ledger::{Ledger, Tally},
     process::Process,
-    receiver::{Answer, Arrival, Receiver},
+    receiver::{Answer, Arrival, ClosedPort, Receiver},
     wait::{LONG, wait_until},
     world::{World, WorldBuilder},
 };

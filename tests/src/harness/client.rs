@@ -58,7 +58,6 @@ impl Answered {
     }
 
     /// The same, after checking its status.
-    #[must_use]
     pub fn expect(self, status: u16) -> Self {
         let text = String::from_utf8_lossy(&self.body);
         assert_eq!(self.status, status, "{}", text.chars().take(500).collect::<String>());

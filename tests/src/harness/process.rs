@@ -106,6 +106,16 @@ impl Process {
         *child = spawn(&self.arguments, &self.environment, &self.log);
     }
 
+    /// The sum of a metric over all its labels; only for workers, which serve nothing else.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = reqwest::get(&self.ready_url).await.expect("metrics are served").text().await;
+        let text = text.expect("metrics are text");
+        let lines = text.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
     /// How it ended, if it has.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {

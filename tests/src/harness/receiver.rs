@@ -105,8 +105,8 @@ impl Answer {
 pub struct Arrival {
     /// When it was complete.
     pub at: Instant,
-    /// The same by the wall clock, in seconds since 1970.
-    pub unix: i64,
+    /// The same by the wall clock.
+    pub wall: chrono::DateTime<chrono::Utc>,
     /// `POST`, one hopes.
     pub method: String,
     /// With its query.
@@ -162,7 +162,7 @@ impl Arrival {
             self.header("webhook-timestamp"),
             self.header("webhook-signature"),
             &self.body,
-            self.unix,
+            self.wall.timestamp(),
         )
     }
 }
@@ -351,10 +351,19 @@ async fn accept(
 
 async fn serve<W: Wire>(mut wire: W, shared: Arc<Shared>) {
     let mut buffer = BytesMut::with_capacity(8 * 1024);
-    while let Ok(Some(request)) = read_request(&mut wire, &mut buffer).await {
+    loop {
+        let request = match read_request(&mut wire, &mut buffer).await {
+            Ok(Some(request)) => request,
+            Ok(None) => return,
+            Err(_) => {
+                // As servers do to whoever speaks something else, such as TLS to a plain port.
+                let _ = wire.write_all(&response(400, &[], b"")).await;
+                return;
+            }
+        };
         let arrival = Arrival {
             at: Instant::now(),
-            unix: chrono::Utc::now().timestamp(),
+            wall: chrono::Utc::now(),
             method: request.method,
             path: request.path,
             headers: request.headers,

@@ -132,6 +132,7 @@ fn settings(keys: &Keys) -> Vec<(String, String)> {
         ("RELAY_LEASE", "5s"),
         ("RELAY_WORKER_CONCURRENCY", "32"),
         ("RELAY_DATABASE_CONNECTIONS", "10"),
+        ("NO_COLOR", "1"),
         ("RUST_LOG", "info,engine=debug,workers=debug,api=debug,relay=debug"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
