@@ -1,12 +1,16 @@
 //! Whole-system scenarios, a module for each part of the list they come from.
 
 mod bad_bodies;
+mod command;
 mod connection_settings;
 mod custom_webhooks;
 mod delivery;
 mod faults;
+mod icons;
 mod idempotency;
 mod ingest;
+mod projection;
 mod queue;
 mod replay;
 mod routing;
+mod secrets;
