@@ -1,5 +1,6 @@
 //! Whole-system scenarios, a module for each part of the list they come from.
 
+mod auth;
 mod bad_bodies;
 mod command;
 mod connection_settings;
@@ -14,3 +15,4 @@ mod queue;
 mod replay;
 mod routing;
 mod secrets;
+mod tokens;
