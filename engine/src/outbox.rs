@@ -9,6 +9,8 @@ use crate::ids::{ConnectionId, DeliveryId, EventId, OrganizationId};
 
 /// How often a lease may run out before the delivery is taken for poison.
 pub const CRASHES_MAX: i16 = 3;
+/// From how many on it is attempted with no other suspect beside it in the process.
+const CRASHES_SUSPECT: i16 = CRASHES_MAX - 1;
 
 /// What a promise is made for; live ones go first where there is a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,21 @@ pub struct Claimed {
     pub late: Duration,
 }
 
+impl Claimed {
+    /// The number of the request that is made next, from 1. One that may have been made before a
+    /// crash is counted, although nothing was recorded of it.
+    #[must_use]
+    pub fn next_attempt(&self) -> i32 {
+        self.attempt + i32::from(self.crashes) + 1
+    }
+
+    /// Whether it is likely to be what made workers crash.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.crashes >= CRASHES_SUSPECT
+    }
+}
+
 /// How many more deliveries of one connection the caller can take.
 #[derive(Clone, Copy, Debug)]
 pub struct Want {
@@ -114,7 +131,9 @@ pub struct Claim {
 /// Takes up to `limit` due deliveries under new leases, a share for each ready connection.
 ///
 /// Connections not named in `wants` may give up to `default_room`. Rows that another worker holds
-/// are passed over without waiting, and a lease that has run out counts as a crash. One statement.
+/// are passed over without waiting, and a lease that has run out counts as a crash. Of those that
+/// are suspected of being poison one is taken if `may_take_suspect`, and otherwise none: whatever
+/// runs beside the culprit when it takes the process down would be blamed as well. One statement.
 pub async fn claim(
     pool: &PgPool,
     lease: Duration,
@@ -122,6 +141,7 @@ pub async fn claim(
     default_room: i32,
     wants: &[Want],
     cursor: Cursor,
+    may_take_suspect: bool,
 ) -> Result<Claim, sqlx::Error> {
     let connections: Vec<Uuid> = wants.iter().map(|want| want.connection_id.0).collect();
     let rooms: Vec<i32> = wants.iter().map(|want| want.room).collect();
@@ -146,12 +166,13 @@ pub async fn claim(
             ) n
         ),
         due as materialized (
-            select d.organization_id, d.delivery_id, d.late, r.shard
+            select d.organization_id, d.delivery_id, d.late, d.suspect, r.shard
             from ready r
             left join unnest($3::uuid[], $4::integer[]) as w(connection_id, room)
                 on w.connection_id = r.connection_id
             cross join lateral (
-                select o.organization_id, o.delivery_id, now() - o.due_at as late
+                select o.organization_id, o.delivery_id, now() - o.due_at as late,
+                       o.crashes + (o.lease is not null)::integer >= $8::integer as suspect
                 from relay.outbox o
                 where o.shard = r.shard and o.connection_id = r.connection_id and o.due_at <= now()
                   and (o.lease_until is null or o.lease_until < now())
@@ -168,6 +189,8 @@ pub async fn claim(
         left join relay.organization_integrations c on true
         where o.organization_id = due.organization_id and o.delivery_id = due.delivery_id
           and c.id = o.connection_id
+          and (not due.suspect or ($9 and due.delivery_id =
+                  (select s.delivery_id from due s where s.suspect limit 1)))
         returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.shard, o.class,
                   o.lease as "lease!", o.attempt, o.step, o.crashes, c.version as "version!",
                   (extract(epoch from due.late) * 1000)::bigint as "late_ms!"
@@ -179,6 +202,8 @@ pub async fn claim(
         default_room,
         limit,
         lease,
+        i32::from(CRASHES_SUSPECT),
+        may_take_suspect,
     )
     .fetch_all(pool)
     .await?;

@@ -1,8 +1,11 @@
 //! What this process holds leases on: renewed while held, checked before use, given back at the end.
+//!
+//! A lease is held until its settlement is written, and so is the place among those that may be
+//! under way: while nothing can be written down, nothing more is sent that a crash would repeat.
 
 use std::{
     collections::HashMap,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -12,8 +15,8 @@ use engine::{
     metrics,
     outbox::{self, Claimed},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-#[derive(Clone, Copy)]
 struct Hold {
     organization_id: OrganizationId,
     lease: i64,
@@ -21,15 +24,45 @@ struct Hold {
     good_since: Instant,
     /// Whether its attempt has begun.
     started: bool,
+    /// Whether it is likely to have made workers crash.
+    is_suspect: bool,
+    /// Its place among those under way.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// The leases of one process.
-#[derive(Default)]
-pub(crate) struct Leases(Mutex<HashMap<DeliveryId, Hold>>);
+pub(crate) struct Leases {
+    holds: Mutex<HashMap<DeliveryId, Hold>>,
+    places: Arc<Semaphore>,
+}
 
 impl Leases {
+    /// `under_way_max`: how many may be started and not yet settled.
+    pub(crate) fn new(under_way_max: usize) -> Self {
+        Self { holds: Mutex::default(), places: Arc::new(Semaphore::new(under_way_max.max(1))) }
+    }
+
     fn map(&self) -> std::sync::MutexGuard<'_, HashMap<DeliveryId, Hold>> {
-        self.0.lock().expect("no holder of this lock panics")
+        self.holds.lock().expect("no holder of this lock panics")
+    }
+
+    /// Gives a delivery one of the places, if one is free.
+    pub(crate) fn admit(&self, id: DeliveryId) -> bool {
+        let Ok(place) = self.places.clone().try_acquire_owned() else { return false };
+        if let Some(hold) = self.map().get_mut(&id) {
+            hold.place = Some(place);
+        }
+        true
+    }
+
+    /// Waits until one of the places is free.
+    pub(crate) async fn place_free(&self) {
+        let _ = self.places.acquire().await;
+    }
+
+    /// Whether a suspect is here already: two are never held at once.
+    pub(crate) fn has_suspect(&self) -> bool {
+        self.map().values().any(|hold| hold.is_suspect)
     }
 
     /// Remembers what a claim took; `asked_at` is the moment before the claim was sent.
@@ -41,6 +74,8 @@ impl Leases {
                 lease: delivery.lease,
                 good_since: asked_at,
                 started: false,
+                is_suspect: delivery.is_suspect(),
+                place: None,
             };
             map.insert(delivery.delivery_id, hold);
         }
@@ -61,8 +96,9 @@ impl Leases {
     pub(crate) fn begin(&self, id: DeliveryId, lease: i64, length: Duration) -> bool {
         let mut map = self.map();
         let Some(hold) = map.get_mut(&id) else { return false };
-        hold.started = hold.lease == lease && hold.good_since.elapsed() < length;
-        hold.started
+        let is_ours = hold.lease == lease && hold.good_since.elapsed() < length;
+        hold.started |= is_ours;
+        is_ours
     }
 
     /// What is held and not begun.
@@ -87,7 +123,7 @@ impl Leases {
 }
 
 /// Renews every lease three times in its length, for as long as it is held.
-pub(crate) async fn renew(engine: Engine, leases: std::sync::Arc<Leases>) {
+pub(crate) async fn renew(engine: Engine, leases: Arc<Leases>) {
     let length = engine.config.lease;
     loop {
         tokio::time::sleep(length / 3).await;

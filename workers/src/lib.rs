@@ -29,7 +29,7 @@ pub enum WorkersError {
 /// handed back at once. Ends within the longest exchange and a few seconds more.
 pub async fn run(engine: Engine, stop: CancellationToken) -> Result<(), WorkersError> {
     let duties = tokio::spawn(duties::run(engine.clone(), stop.clone()));
-    let leases = Arc::new(leases::Leases::default());
+    let leases = Arc::new(leases::Leases::new(engine.config.worker_concurrency));
     let (settler, verdicts) = settler::start(engine.clone(), leases.clone());
     let renewing = tokio::spawn(leases::renew(engine.clone(), leases.clone()));
     let (pump, work) = pump::start(engine.clone(), leases.clone(), stop.clone());

@@ -22,8 +22,6 @@ use crate::{lanes::Lanes, leases::Leases};
 
 /// The most deliveries of one claim.
 const CLAIM_MAX: usize = 500;
-/// Deliveries handed over and not yet started, so that the pool never waits for the pump.
-const HANDOVER: usize = 64;
 /// The first wait after a claim found nothing.
 const IDLE_MIN: Duration = Duration::from_millis(20);
 /// The longest: work that another process made due is found within this.
@@ -44,7 +42,8 @@ pub(crate) fn start(
     leases: Arc<Leases>,
     stop: CancellationToken,
 ) -> (JoinHandle<()>, Work) {
-    let (handover, deliveries) = mpsc::channel(HANDOVER);
+    // As many as there are places, so that whoever has a place is handed over at once.
+    let (handover, deliveries) = mpsc::channel(engine.config.worker_concurrency.max(1));
     let (finished, turns) = mpsc::unbounded_channel();
     let pump = Pump {
         lanes: Lanes::new(engine.config.connection_concurrency),
@@ -107,8 +106,8 @@ impl Pump {
                 ));
                 continue;
             }
-            let (work_waiting, handover) =
-                (self.engine.work_waiting.clone(), self.handover.clone());
+            let (work_waiting, handover, leases) =
+                (self.engine.work_waiting.clone(), self.handover.clone(), self.leases.clone());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -122,9 +121,8 @@ impl Pump {
                     }
                 }
                 Some(claimed) = claiming.join_next() => self.took(claimed.ok().flatten()),
-                permit = handover.reserve(), if self.lanes.has_next() => {
-                    if permit.is_err() { break }
-                }
+                () = handover.closed() => break,
+                () = leases.place_free(), if self.lanes.has_next() => {}
                 () = work_waiting.notified(), if may_claim => self.claim_at = Instant::now(),
                 () = tokio::time::sleep_until(self.claim_at.into()), if may_claim => {}
             }
@@ -135,8 +133,13 @@ impl Pump {
         crate::leases::release_unstarted(&self.engine, &self.leases).await;
     }
 
+    /// Hands over what may be under way: each delivery keeps its place until it is settled.
     fn hand_over(&mut self) {
         while let Some(prepared) = self.lanes.next() {
+            if !self.leases.admit(prepared.claimed.delivery_id) {
+                self.lanes.put_back(prepared);
+                return;
+            }
             match self.handover.try_send(prepared) {
                 Ok(()) => {}
                 Err(
@@ -194,6 +197,7 @@ fn claim(
     let limit = room.min(CLAIM_MAX);
     async move {
         let asked_at = Instant::now();
+        let may_take_suspect = !leases.has_suspect();
         let taken = outbox::claim(
             engine.db.work_pool(),
             engine.config.lease,
@@ -201,6 +205,7 @@ fn claim(
             window,
             &wants,
             cursor,
+            may_take_suspect,
         )
         .await;
         let claim = match taken {

@@ -149,7 +149,7 @@ pub async fn attempt(engine: &Engine, prepared: Prepared) -> Settled {
     let request = request::build(&Outgoing {
         event: &event,
         delivery_id: claimed.delivery_id,
-        attempt: claimed.attempt + 1,
+        attempt: claimed.next_attempt(),
         replay: claimed.class == Class::Replay,
         secrets: &receiver.secrets_at(now),
         webhook_url: receiver.webhook_url(),

@@ -59,13 +59,13 @@ pub async fn settle(
             where o.organization_id = v.organization_id and o.delivery_id = v.delivery_id
               and o.lease = v.lease and v.settlement <> 'retrying'
             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, v.lease,
-                      o.attempt + (v.age_us is not null)::integer as number, v.settlement, v.reason,
+                      o.attempt + o.crashes + (v.age_us is not null)::integer as number, v.settlement, v.reason,
                       null::timestamptz as next_due_at, v.age_us, v.duration_us, v.status_code,
                       v.error_class, v.error, v.response_head, v.connection_version
         ),
         kept as (
             update relay.outbox o
-            set lease = null, lease_until = null, crashes = 0, attempt = o.attempt + 1,
+            set lease = null, lease_until = null, crashes = 0, attempt = o.attempt + o.crashes + 1,
                 step = o.step + 1, class = greatest(o.class, 1::smallint),
                 due_at = now() + v.wait_us * interval '1 microsecond'
             from v
