@@ -90,7 +90,8 @@ impl EgressPolicy {
         if !port_allowed(url.port_or_known_default().unwrap_or(0)) {
             return Err(UrlRefused::Port);
         }
-        let host = url.host_str().unwrap_or_default();
+        // With or without the dot of the root, a name is the same name.
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.');
         if self.own_hosts.iter().any(|own| own == host) {
             return Err(UrlRefused::Loop);
         }
@@ -323,7 +324,10 @@ mod tests {
 
     #[test]
     fn i32_our_own_host_is_refused() {
-        assert_eq!(refused("https://relay.deptex.example/v1/events", &strict()), UrlRefused::Loop);
+        for host in ["relay.deptex.example", "relay.deptex.example.", "RELAY.Deptex.Example"] {
+            let url = format!("https://{host}/v1/events");
+            assert_eq!(refused(&url, &strict()), UrlRefused::Loop, "{host}");
+        }
     }
 
     #[test]
