@@ -2,8 +2,10 @@
 
 mod auth;
 mod bad_bodies;
+mod bad_urls;
 mod command;
 mod connection_settings;
+mod contracts;
 mod custom_webhooks;
 mod delivery;
 mod faults;
@@ -15,4 +17,5 @@ mod queue;
 mod replay;
 mod routing;
 mod secrets;
+mod signing;
 mod tokens;
