@@ -174,13 +174,14 @@ async fn b34_a_long_attempt_keeps_its_lease() {
     assert_eq!(world.receiver.count("/hook"), 1);
 }
 
-/// B34, F5: a worker that slept past its lease cannot settle what another one has taken over.
+/// B34, F5: a worker that slept past its lease cannot settle or renew what another one has taken over.
 #[tokio::test]
 async fn b34_a_lost_lease_cannot_settle_or_renew() {
     let mut world = World::builder().env("RELAY_LEASE", "1s").start().await;
     let org = new_id();
-    // The first request fails in the end; by then the second one has long succeeded.
-    world.receiver.answer("/hook", [Answer::status(500).held(), Answer::ok()]);
+    // The first request will have failed while the second one is still under way.
+    let slow = Answer::ok().after(Duration::from_secs(5));
+    world.receiver.answer("/hook", [Answer::status(500).held(), slow]);
     let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
     let event = world.relay.emit(&found(org, "one")).await;
     world.receiver.wait_for("/hook", 1).await;
@@ -188,9 +189,10 @@ async fn b34_a_lost_lease_cannot_settle_or_renew() {
     world.add_worker(&[]);
     let arrivals = world.receiver.wait_for("/hook", 2).await;
     assert_eq!(arrivals[0].delivery_id(), arrivals[1].delivery_id());
-    world.run_until_idle().await;
-    let before = world.relay.delivery_of(org, event, hook.id).await;
-    assert_eq!(before["status"], "delivered");
+    assert_eq!(arrivals[1].attempt(), 2);
+    let look = "select lease, attempt from relay.outbox";
+    let row = || sqlx::query_as::<_, (Option<i64>, i32)>(look).fetch_one(world.sql());
+    let taken_over = row().await.expect("it is under way");
 
     world.receiver.release();
     world.workers[0].sigcont();
@@ -199,8 +201,13 @@ async fn b34_a_lost_lease_cannot_settle_or_renew() {
         (lost >= 1.0).then_some(())
     })
     .await;
-    assert_eq!(world.relay.delivery_of(org, event, hook.id).await, before, "nothing has changed");
-    assert_eq!(world.outbox_len().await, 0);
+    assert_eq!(row().await.expect("it is under way"), taken_over, "the new owner's lease stands");
+    world.run_until_idle().await;
+    let delivery = world.relay.delivery_of(org, event, hook.id).await;
+    assert_eq!(delivery["status"], "delivered");
+    let attempts = delivery["attempt_list"].as_array().expect("it has attempts");
+    assert_eq!(attempts.len(), 1, "what the old owner saw is not recorded: {attempts:?}");
+    assert_eq!((&attempts[0]["number"], &attempts[0]["status_code"]), (&json!(2), &json!(200)));
     assert_eq!(world.receiver.count("/hook"), 2);
 }
 
