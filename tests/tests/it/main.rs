@@ -18,4 +18,5 @@ mod replay;
 mod routing;
 mod secrets;
 mod signing;
+mod tls;
 mod tokens;
