@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             anyhow::bail!("this organization has no delivery {id}");
         };
         if arguments.json {
-            println!("{}", serde_json::to_string(&detail)?);
+            println!("{}", text::json_line(&detail)?);
         } else {
             print_detail(&detail);
         }
@@ -68,7 +68,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let page = delivery::list(&engine, arguments.organization, &filter).await?;
     for item in &page.items {
         if arguments.json {
-            println!("{}", serde_json::to_string(item)?);
+            println!("{}", text::json_line(item)?);
         } else {
             println!("{}", line(item));
         }
