@@ -11,10 +11,12 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::ids::{ConnectionId, OrganizationId};
+use crate::{
+    ids::{ConnectionId, OrganizationId},
+    signing::fingerprint,
+};
 
 const FORMAT: &str = "sealed.v1.";
 const NONCE_BYTES: usize = 12;
@@ -110,7 +112,7 @@ impl SealingKey {
     fn from_base64(text: &str) -> Result<Self, MalformedKey> {
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| MalformedKey)?);
         let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| MalformedKey)?;
-        let id = hex::encode(&Sha256::digest(bytes)[..4]);
+        let id = fingerprint(bytes)[..8].to_owned();
         Ok(Self { id, cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(*bytes)) })
     }
 }
@@ -196,7 +198,8 @@ impl KeyRing {
 pub fn same_secret(a: &str, b: &str) -> bool {
     use subtle::ConstantTimeEq;
     // Hashed first, so that the comparison takes as long for texts of any length.
-    Sha256::digest(a.as_bytes()).ct_eq(&Sha256::digest(b.as_bytes())).into()
+    let (a, b) = (fingerprint(a.as_bytes()), fingerprint(b.as_bytes()));
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
 #[cfg(test)]
