@@ -3,10 +3,12 @@
 mod auth;
 mod bad_bodies;
 mod bad_urls;
+mod cli;
 mod command;
 mod connection_settings;
 mod contracts;
 mod custom_webhooks;
+mod deliveries_api;
 mod delivery;
 mod faults;
 mod icons;
