@@ -46,11 +46,14 @@
 pub mod harness;
 
 pub use harness::{
+    answer::Answer,
+    arrival::Arrival,
     client::{Answered, Connection, Relay, event, new_id},
+    closed_port::ClosedPort,
     fault_proxy::{FaultProxy, Flow},
     ledger::{Ledger, Tally},
     process::Process,
-    receiver::{Answer, Arrival, ClosedPort, Receiver},
+    receiver::Receiver,
     wait::{LONG, wait_until},
     world::{World, WorldBuilder},
 };

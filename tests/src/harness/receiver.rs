@@ -7,165 +7,18 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use bytes::{Bytes, BytesMut};
-use tokio::{io::AsyncWriteExt as _, net::TcpListener, sync::watch, task::JoinHandle};
+use bytes::BytesMut;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, task::JoinHandle};
 
 use super::{
-    signature,
+    answer::{Answer, Stage, give},
+    arrival::Arrival,
     wait::{LONG, wait_until},
     wire::{Wire, read_request, response},
 };
-
-/// What a receiver does with one request.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// Answers.
-    Reply {
-        /// The status.
-        status: u16,
-        /// Beside `content-length`.
-        headers: Vec<(String, String)>,
-        /// The body.
-        body: Bytes,
-    },
-    /// Answers after a while.
-    Later(Duration, Box<Answer>),
-    /// Answers once [`Receiver::release`] is called.
-    Held(Box<Answer>),
-    /// A good status, then one byte of body every tenth of a second, for ever.
-    Trickle,
-    /// A good status, then body as fast as it is taken, for ever.
-    Endless,
-    /// Headers without end.
-    EndlessHeaders,
-    /// Half a response, then a reset connection.
-    Reset,
-    /// Half a response, then an orderly close.
-    HalfClose,
-    /// Something that is not HTTP.
-    Gibberish,
-    /// Nothing, ever; the connection stays open.
-    Silence,
-}
-
-impl Answer {
-    /// 200 without a body.
-    #[must_use]
-    pub fn ok() -> Self {
-        Self::status(200)
-    }
-
-    /// A status without a body.
-    #[must_use]
-    pub fn status(status: u16) -> Self {
-        Self::Reply { status, headers: Vec::new(), body: Bytes::new() }
-    }
-
-    /// The same with a header more.
-    #[must_use]
-    pub fn header(self, name: &str, value: &str) -> Self {
-        match self {
-            Self::Reply { status, mut headers, body } => {
-                headers.push((name.to_owned(), value.to_owned()));
-                Self::Reply { status, headers, body }
-            }
-            other => other,
-        }
-    }
-
-    /// The same with a body.
-    #[must_use]
-    pub fn body(self, body: impl Into<Bytes>) -> Self {
-        match self {
-            Self::Reply { status, headers, .. } => {
-                Self::Reply { status, headers, body: body.into() }
-            }
-            other => other,
-        }
-    }
-
-    /// The same after a while.
-    #[must_use]
-    pub fn after(self, delay: Duration) -> Self {
-        Self::Later(delay, Box::new(self))
-    }
-
-    /// The same once [`Receiver::release`] is called.
-    #[must_use]
-    pub fn held(self) -> Self {
-        Self::Held(Box::new(self))
-    }
-}
-
-/// One request as it arrived.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// When it was complete.
-    pub at: Instant,
-    /// The same by the wall clock.
-    pub wall: chrono::DateTime<chrono::Utc>,
-    /// `POST`, one hopes.
-    pub method: String,
-    /// With its query.
-    pub path: String,
-    /// As sent, in order.
-    pub headers: Vec<(String, String)>,
-    /// The exact bytes.
-    pub body: Bytes,
-    /// The status that was answered, once the last byte of the answer was written.
-    pub answered: Option<u16>,
-}
-
-impl Arrival {
-    /// A header's value, whatever the case of its name; empty if it was not sent.
-    #[must_use]
-    pub fn header(&self, name: &str) -> &str {
-        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
-        found.map_or("", |(_, value)| value)
-    }
-
-    /// The body as JSON.
-    #[must_use]
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).expect("Relay sends JSON")
-    }
-
-    /// `X-Deptex-Delivery`.
-    #[must_use]
-    pub fn delivery_id(&self) -> uuid::Uuid {
-        self.header("x-deptex-delivery").parse().expect("every delivery carries its id")
-    }
-
-    /// `X-Deptex-Attempt`.
-    #[must_use]
-    pub fn attempt(&self) -> u32 {
-        self.header("x-deptex-attempt")
-            .parse()
-            .expect("every delivery carries its attempt's number")
-    }
-
-    /// `data.marker`, by which tests tell events apart.
-    #[must_use]
-    pub fn marker(&self) -> String {
-        self.json()["data"]["marker"].as_str().unwrap_or_default().to_owned()
-    }
-
-    /// Checks both signatures by a secret.
-    pub fn verify(&self, secret: &str) -> Result<(), String> {
-        signature::verify_deptex(secret, self.header("x-deptex-signature"), &self.body)?;
-        signature::verify_standard(
-            secret,
-            self.header("webhook-id"),
-            self.header("webhook-timestamp"),
-            self.header("webhook-signature"),
-            &self.body,
-            self.wall.timestamp(),
-        )
-    }
-}
 
 #[derive(Debug, Default)]
 struct State {
@@ -177,8 +30,7 @@ struct State {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    released: watch::Sender<bool>,
-    bytes_sent: AtomicU64,
+    stage: Stage,
     connections: AtomicU64,
 }
 
@@ -213,8 +65,7 @@ impl Receiver {
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared {
             state: Mutex::default(),
-            released: watch::Sender::new(false),
-            bytes_sent: AtomicU64::new(0),
+            stage: Stage::default(),
             connections: AtomicU64::new(0),
         });
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -243,12 +94,12 @@ impl Receiver {
 
     /// Lets every held answer go, and those still to come.
     pub fn release(&self) {
-        self.shared.released.send_replace(true);
+        self.shared.stage.released.send_replace(true);
     }
 
     /// Holds again what is marked so.
     pub fn hold_again(&self) {
-        self.shared.released.send_replace(false);
+        self.shared.stage.released.send_replace(false);
     }
 
     /// Adds a secret by which arrivals on a path may verify. Those of [`super::client::Relay`]'s
@@ -292,7 +143,7 @@ impl Receiver {
     /// Bytes of endless and trickling bodies that were taken by the other side or the network.
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {
-        self.shared.bytes_sent.load(Ordering::Relaxed)
+        self.shared.stage.bytes_sent.load(Ordering::Relaxed)
     }
 
     /// Connections that were accepted.
@@ -380,97 +231,9 @@ async fn serve<W: Wire>(mut wire: W, shared: Arc<Shared>) {
             state.arrivals.push(arrival);
             (state.arrivals.len() - 1, answer)
         };
-        match give(&mut wire, answer, &shared).await {
+        match give(&mut wire, answer, &shared.stage).await {
             Some(status) => shared.state().arrivals[index].answered = Some(status),
             None => return,
         }
-    }
-}
-
-/// Gives an answer. The status if the connection can go on, `None` if it is at its end.
-async fn give<W: Wire>(wire: &mut W, mut answer: Answer, shared: &Shared) -> Option<u16> {
-    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n";
-    loop {
-        answer = match answer {
-            Answer::Later(delay, next) => {
-                tokio::time::sleep(delay).await;
-                *next
-            }
-            Answer::Held(next) => {
-                let _ = shared.released.subscribe().wait_for(|released| *released).await;
-                *next
-            }
-            Answer::Reply { status, headers, body } => {
-                wire.write_all(&response(status, &headers, &body)).await.ok()?;
-                wire.flush().await.ok()?;
-                return Some(status);
-            }
-            Answer::Trickle => {
-                wire.write_all(HEAD).await.ok()?;
-                loop {
-                    wire.write_all(b".").await.ok()?;
-                    wire.flush().await.ok()?;
-                    shared.bytes_sent.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-            Answer::Endless => {
-                wire.write_all(HEAD).await.ok()?;
-                pour(wire, &[b'.'; 16 * 1024], shared).await?;
-                return None;
-            }
-            Answer::EndlessHeaders => {
-                wire.write_all(b"HTTP/1.1 200 OK\r\n").await.ok()?;
-                pour(wire, &b"x-filler: 0123456789\r\n".repeat(500), shared).await?;
-                return None;
-            }
-            Answer::Reset => {
-                wire.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.ok()?;
-                wire.flush().await.ok()?;
-                // The half must be on its way before the reset overtakes it.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                let _ = wire.socket().set_zero_linger();
-                return None;
-            }
-            Answer::HalfClose => {
-                wire.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.ok()?;
-                wire.shutdown().await.ok()?;
-                return None;
-            }
-            Answer::Gibberish => {
-                wire.write_all(b"* OK IMAP4 ready when you are\r\n\r\n").await.ok()?;
-                return None;
-            }
-            Answer::Silence => {
-                std::future::pending::<()>().await;
-                return None;
-            }
-        };
-    }
-}
-
-async fn pour<W: Wire>(wire: &mut W, piece: &[u8], shared: &Shared) -> Option<()> {
-    loop {
-        wire.write_all(piece).await.ok()?;
-        shared.bytes_sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
-    }
-}
-
-/// A port of this machine on which connections are refused; it stays ours while the value lives.
-#[derive(Debug)]
-pub struct ClosedPort {
-    _socket: tokio::net::TcpSocket,
-    /// Its number.
-    pub port: u16,
-}
-
-impl ClosedPort {
-    /// Takes one.
-    #[must_use]
-    pub fn take() -> Self {
-        let socket = tokio::net::TcpSocket::new_v4().expect("a socket can be had");
-        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port exists");
-        let port = socket.local_addr().expect("it is bound").port();
-        Self { _socket: socket, port }
     }
 }

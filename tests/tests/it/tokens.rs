@@ -178,7 +178,7 @@ async fn i42_no_token_but_a_whole_current_one_of_a_known_key_is_let_in() {
 #[tokio::test]
 async fn without_the_published_keys_a_token_is_not_refused_but_deferred() {
     let rsa = pair(Algorithm::RS256, "rsa");
-    let closed = tests::harness::receiver::ClosedPort::take();
+    let closed = tests::ClosedPort::take();
     let url = format!("http://127.0.0.1:{}/jwks.json", closed.port);
     let world = World::builder().workers(0).env("SUPABASE_JWKS_URL", &url).start().await;
     let org = new_id();
