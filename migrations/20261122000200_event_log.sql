@@ -18,12 +18,6 @@ create table relay.event_log (
     recorded_at timestamptz not null default now(),
     transaction_id xid8 not null default pg_current_xact_id(),
     constraint event_log_key primary key (category, id),
-    constraint event_log_category_known check (category in ('connection', 'product')),
-    constraint event_log_stream_of_connection check (
-        (category = 'connection') = (stream_id is not null)
-        and (stream_id is null) = (version is null)
-    ),
-    constraint event_log_version_positive check (version >= 1),
     constraint event_log_kind_grammar check (
         kind ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$' and length(kind) <= 128
     ),
@@ -37,14 +31,18 @@ create table relay.event_log (
 comment on column relay.event_log.transaction_id is
     'Readers that tail the log order by (transaction_id, id) below pg_snapshot_xmin; ordering by id alone would miss late commits.';
 
-create table relay.event_log_connection partition of relay.event_log for values in ('connection');
+-- The two lists are all the categories there are: a row of another one has nowhere to go.
+create table relay.event_log_connection partition of relay.event_log (
+    constraint event_log_connection_has_a_stream check (stream_id is not null and version >= 1)
+) for values in ('connection');
 create unique index event_log_one_writer_per_version
     on relay.event_log_connection (stream_id, version);
 
 -- Days are attached by relay.ensure_partitions. The default partition takes what has no day yet:
 -- nothing is refused, and an alarm tells that the duty has not run.
-create table relay.event_log_product partition of relay.event_log for values in ('product')
-    partition by range (id);
+create table relay.event_log_product partition of relay.event_log (
+    constraint event_log_product_has_no_stream check (stream_id is null and version is null)
+) for values in ('product') partition by range (id);
 create table relay.event_log_product_default partition of relay.event_log_product default;
 
 create trigger event_log_is_append_only before update or delete on relay.event_log

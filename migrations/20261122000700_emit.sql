@@ -1,12 +1,20 @@
 -- Append and fan-out: one transaction records events and the promise of all their deliveries.
 
 -- The subscription patterns that a kind answers to: `a.b.c` → {*, a.b.c, a.*, a.b.*}.
+-- In plpgsql, which keeps its plans: the same in SQL would be planned anew for every group commit.
 create function relay.kind_patterns(kind text) returns text[]
-language sql immutable parallel safe as $$
-    select array['*', kind] || array(
-        select array_to_string(p.parts[1:n], '.') || '.*'
-        from (select string_to_array(kind, '.') as parts) p, generate_series(1, cardinality(p.parts) - 1) n
-    )
+language plpgsql immutable parallel safe as $$
+declare
+    parts constant text[] := string_to_array(kind, '.');
+    patterns text[] := array['*', kind];
+    prefix text := '';
+begin
+    for n in 1 .. cardinality(parts) - 1 loop
+        prefix := prefix || parts[n] || '.';
+        patterns := patterns || (prefix || '*');
+    end loop;
+    return patterns;
+end
 $$;
 
 -- The document that a connection's conditions are evaluated against.
@@ -31,7 +39,11 @@ create function relay.append_events(
     occurred_ats timestamptz[], sources text[], priorities text[], idempotency_keys text[], subjects text[],
     hops smallint[]
 ) returns table (ordinal integer, id uuid, outcome text)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+-- Planning costs more than a small group's inserts, so it is done once; and always by index, since
+-- the tables may be empty at that moment and large in the next.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off as $$
 #variable_conflict use_column
 declare
     n constant integer := cardinality(organization_ids);

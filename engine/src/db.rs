@@ -82,6 +82,15 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
+/// The few statements of the hot path touch few rows of tables that grow and shrink by the minute:
+/// they are planned once, and always by index, whatever the tables held at that moment.
+const BY_INDEX: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 /// What migrating did.
 #[derive(Clone, Copy, Debug)]
 pub struct MigrationReport {
@@ -106,23 +115,27 @@ impl Db {
         let options = PgConnectOptions::from_str(url.reveal())
             .map_err(|_| DbError::Unavailable("DATABASE_URL is not a Postgres URL".into()))?
             .application_name("relay");
-        let pool = |size: u32, statement_timeout: &'static str| {
+        let pool = |size: u32, statement_timeout: &'static str, planning: &[(&str, &str)]| {
             PgPoolOptions::new()
                 .min_connections(1)
                 .max_connections(size)
                 .acquire_timeout(Duration::from_secs(5))
                 .test_before_acquire(false)
                 .max_lifetime(Duration::from_secs(30 * 60))
-                .connect_lazy_with(options.clone().options([
-                    ("statement_timeout", statement_timeout),
-                    ("idle_in_transaction_session_timeout", "30s"),
-                    ("tcp_keepalives_idle", "30"),
-                ]))
+                .connect_lazy_with(
+                    options
+                        .clone()
+                        .options([
+                            ("statement_timeout", statement_timeout),
+                            ("idle_in_transaction_session_timeout", "30s"),
+                        ])
+                        .options(planning.iter().copied()),
+                )
         };
         let db = Self {
-            api: pool(sizes.api, "10s"),
-            ingest: pool(sizes.ingest, "15s"),
-            work: pool(sizes.work, "30s"),
+            api: pool(sizes.api, "10s", &[]),
+            ingest: pool(sizes.ingest, "15s", &BY_INDEX),
+            work: pool(sizes.work, "30s", &BY_INDEX),
             options,
         };
         let waits = ExponentialBuilder::default()
