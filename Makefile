@@ -31,10 +31,10 @@ lint: ## Format, clippy and rustdoc, with warnings denied
 doc: ## Builds the API documentation of the crates and opens it
 	cargo doc --workspace --no-deps --open
 
-bench: ## Measures throughput in release with a durable Postgres; ARGS are the load test's
+bench: ## Measures throughput in release with a durable Postgres against its budget; ARGS add options
 	scripts/setup-postgres
 	cargo build --release -p relay -p loadtest
-	$(target)/release/relay with-postgres -- $(target)/release/loadtest $(ARGS)
+	$(target)/release/loadtest run --relay-bin $(target)/release/relay --check $(ARGS)
 
 faults: ## Runs the fault scenarios alone: processes that are really killed
 	scripts/setup-postgres
