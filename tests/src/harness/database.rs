@@ -43,6 +43,11 @@ impl Database {
         format!("postgres://{user}{password}@127.0.0.1:{port}/{}?sslmode=disable", self.name)
     }
 
+    /// The password in `DATABASE_URL`, if there is one worth hiding.
+    pub(crate) fn password(&self) -> Option<String> {
+        self.url.password().filter(|password| password.len() >= 8).map(str::to_owned)
+    }
+
     /// Where the server listens.
     pub(crate) fn upstream(&self) -> crate::harness::fault_proxy::Upstream {
         use crate::harness::fault_proxy::Upstream;
