@@ -76,20 +76,36 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(database) => database.code().is_some_and(|code| {
             ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
                 || code == "25006"
-                || code == "55P03"
+                || code == LOCK_NOT_AVAILABLE
         }),
         _ => false,
     }
 }
 
+/// What Postgres says when a lock was not to be had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Whether somebody else's open transaction was in the way for too long.
+pub(crate) fn is_locked_out(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+}
+
 /// The few statements of the hot path touch few rows of tables that grow and shrink by the minute:
 /// they are planned once, and always by index, whatever the tables held at that moment.
-const BY_INDEX: [(&str, &str); 4] = [
+const BY_INDEX: &[(&str, &str)] = &[
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
 ];
+
+/// A caller's own transaction may hold an idempotency key for as long as it likes: a group commit
+/// that meets it must not wait along, since everybody else's events wait behind the group.
+const INGEST_LOCK_TIMEOUT: (&str, &str) = ("lock_timeout", "500ms");
+
+/// Connections that do not wait for the disk: one claims, one renews or hands back.
+const SWIFT: u32 = 2;
 
 /// What migrating did.
 #[derive(Clone, Copy, Debug)]
@@ -100,12 +116,17 @@ pub struct MigrationReport {
     pub total: usize,
 }
 
-/// One Postgres, in three small pools.
+/// One Postgres, in small pools.
 #[derive(Clone, Debug)]
 pub struct Db {
     pub(crate) api: PgPool,
     pub(crate) ingest: PgPool,
     pub(crate) work: PgPool,
+    /// Commits without waiting for the disk: only for what may be lost with the database, such as
+    /// leases, whose loss a crash of the database already implies.
+    pub(crate) swift: PgPool,
+    /// For the one connection that waits for notifications.
+    pub(crate) listening: PgPool,
     options: PgConnectOptions,
 }
 
@@ -117,7 +138,6 @@ impl Db {
             .application_name("relay");
         let pool = |size: u32, statement_timeout: &'static str, planning: &[(&str, &str)]| {
             PgPoolOptions::new()
-                .min_connections(1)
                 .max_connections(size)
                 .acquire_timeout(Duration::from_secs(5))
                 .test_before_acquire(false)
@@ -134,8 +154,10 @@ impl Db {
         };
         let db = Self {
             api: pool(sizes.api, "10s", &[]),
-            ingest: pool(sizes.ingest, "15s", &BY_INDEX),
-            work: pool(sizes.work, "30s", &BY_INDEX),
+            ingest: pool(sizes.ingest, "15s", &[BY_INDEX, &[INGEST_LOCK_TIMEOUT]].concat()),
+            work: pool(sizes.work, "30s", BY_INDEX),
+            swift: pool(SWIFT, "30s", &[BY_INDEX, &[("synchronous_commit", "off")]].concat()),
+            listening: pool(1, "0", &[]),
             options,
         };
         let waits = ExponentialBuilder::default()
@@ -191,15 +213,22 @@ impl Db {
         Ok(usize::try_from(count).ok())
     }
 
-    /// The connections that claim and settle deliveries.
+    /// The connections that settle deliveries.
     #[must_use]
     pub fn work_pool(&self) -> &PgPool {
         &self.work
     }
 
+    /// The connections that take, renew and hand back leases. They do not wait for the disk: when
+    /// the database crashes, a lease that is lost comes back as one that was never taken.
+    #[must_use]
+    pub fn lease_pool(&self) -> &PgPool {
+        &self.swift
+    }
+
     /// Closes every connection, waiting for those in use.
     pub async fn close(&self) {
-        for pool in [&self.api, &self.ingest, &self.work] {
+        for pool in [&self.api, &self.ingest, &self.work, &self.swift, &self.listening] {
             pool.close().await;
         }
     }

@@ -56,8 +56,10 @@ pub struct Parts {
     pub ingest: Ingest,
     /// What the operator set.
     pub config: EngineConfig,
-    /// Told when this process made deliveries due; others find them by polling.
+    /// Told when deliveries are due: the pump of this process waits for it.
     pub work_waiting: Arc<Notify>,
+    /// Told when this process made deliveries due: whoever tells other processes waits for it.
+    pub recorded: Arc<Notify>,
     /// Connections in memory.
     pub receivers: Receivers,
 }
@@ -70,8 +72,8 @@ impl Engine {
     /// Wires the parts and starts the committers. Must be called inside a Tokio runtime.
     #[must_use]
     pub fn new(db: Db, keys: KeyRing, http: HttpClient, config: EngineConfig) -> Self {
-        let work_waiting = Arc::new(Notify::new());
-        let ingest = Ingest::start(&db.ingest, &work_waiting);
+        let (work_waiting, recorded) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let ingest = Ingest::start(&db.ingest, &[work_waiting.clone(), recorded.clone()]);
         Self(Arc::new(Parts {
             db,
             keys,
@@ -79,8 +81,17 @@ impl Engine {
             ingest,
             config,
             work_waiting,
+            recorded,
             receivers: Receivers::default(),
         }))
+    }
+}
+
+impl Parts {
+    /// Tells this process's pump, and through it the others, that deliveries became due.
+    pub(crate) fn made_due(&self) {
+        self.work_waiting.notify_one();
+        self.recorded.notify_one();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Appends events and the promise of their deliveries, many callers to one commit.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -67,7 +68,7 @@ pub struct Ingest {
 impl Ingest {
     /// Starts the committers. `recorded` is told after each commit that left deliveries to make.
     #[must_use]
-    pub fn start(pool: &PgPool, recorded: &Arc<Notify>) -> Self {
+    pub fn start(pool: &PgPool, recorded: &[Arc<Notify>]) -> Self {
         let (calls, queue) = mpsc::channel(QUEUE_CALLS_MAX);
         let queue = Arc::new(Mutex::new(queue));
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -76,7 +77,7 @@ impl Ingest {
                 pool.clone(),
                 queue.clone(),
                 waiting.clone(),
-                recorded.clone(),
+                recorded.to_vec(),
             ));
         }
         Self { calls, room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)), waiting }
@@ -112,7 +113,7 @@ async fn commit_groups(
     pool: PgPool,
     queue: Arc<Mutex<mpsc::Receiver<Call>>>,
     waiting: Arc<AtomicUsize>,
-    recorded: Arc<Notify>,
+    recorded: Vec<Arc<Notify>>,
 ) {
     loop {
         let mut group = Vec::new();
@@ -131,7 +132,7 @@ async fn commit_groups(
         let events: usize = group.iter().map(|call| call.events.len()).sum();
         waiting.fetch_sub(events, Ordering::Relaxed);
         commit(&pool, group).await;
-        recorded.notify_one();
+        recorded.iter().for_each(|told| told.notify_one());
     }
 }
 
@@ -141,18 +142,9 @@ async fn commit(pool: &PgPool, group: Vec<Call>) {
     let events: Vec<&NewEvent> = group.iter().flat_map(|call| &call.events).collect();
     let count = events.len();
     let outcome = match append(pool, &events).await {
-        Err(error) if !db::is_unavailable(&error) && count > 1 => {
-            // One of them is refused by the database: each is tried alone, so that it fails alone.
+        Err(error) if count > 1 && (!db::is_unavailable(&error) || db::is_locked_out(&error)) => {
             tracing::warn!(error = %error, events = count, "a group commit was refused; trying its events one by one");
-            let mut each = Vec::with_capacity(count);
-            for event in &events {
-                each.push(match append(pool, &[event]).await {
-                    Ok(mut one) => one.pop().ok_or(IngestError::Unavailable),
-                    Err(error) if db::is_unavailable(&error) => Err(IngestError::Unavailable),
-                    Err(error) => Ok(refused(&error)),
-                });
-            }
-            each
+            one_by_one(pool, &events).await
         }
         Ok(recorded) => recorded.into_iter().map(Ok).collect(),
         Err(error) if db::is_unavailable(&error) => {
@@ -169,6 +161,31 @@ async fn commit(pool: &PgPool, group: Vec<Call>) {
         // A caller that went away does not hear it; the events stay recorded.
         let _ = call.answer.send(answer);
     }
+}
+
+/// One event of a group is refused by the database, or its key is held by somebody else's open
+/// transaction: each is tried alone, so that it fails alone.
+async fn one_by_one(pool: &PgPool, events: &[&NewEvent]) -> Vec<Result<Recorded, IngestError>> {
+    let mut each = Vec::with_capacity(events.len());
+    let mut held = HashSet::new();
+    for event in events {
+        let key = event.idempotency_key.as_deref().map(|key| (event.organization_id, key));
+        if key.is_some_and(|key| held.contains(&key)) {
+            each.push(Err(IngestError::Unavailable));
+            continue;
+        }
+        each.push(match append(pool, &[event]).await {
+            Ok(mut one) => one.pop().ok_or(IngestError::Unavailable),
+            Err(error) if db::is_unavailable(&error) => {
+                if db::is_locked_out(&error) {
+                    held.extend(key);
+                }
+                Err(IngestError::Unavailable)
+            }
+            Err(error) => Ok(refused(&error)),
+        });
+    }
+    each
 }
 
 fn refused(error: &sqlx::Error) -> Recorded {

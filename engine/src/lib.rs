@@ -34,5 +34,6 @@ pub mod retry;
 pub mod secret;
 pub mod signing;
 pub mod subscription;
+pub mod wake;
 
 pub use engine::{Engine, EngineConfig};

@@ -11,13 +11,17 @@ use std::{
 
 use engine::{
     Engine,
-    ids::{DeliveryId, OrganizationId},
+    ids::{ConnectionId, DeliveryId, OrganizationId},
     metrics,
     outbox::{self, Claimed},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// How often connections that deliveries wait for are looked at again.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 struct Hold {
+    connection_id: ConnectionId,
     organization_id: OrganizationId,
     lease: i64,
     /// By the monotonic clock, just before the statement that took or renewed it.
@@ -70,6 +74,7 @@ impl Leases {
         let mut map = self.map();
         for delivery in claimed {
             let hold = Hold {
+                connection_id: delivery.connection_id,
                 organization_id: delivery.organization_id,
                 lease: delivery.lease,
                 good_since: asked_at,
@@ -108,6 +113,16 @@ impl Leases {
         waiting.map(|(id, hold)| (hold.organization_id, *id, hold.lease)).collect()
     }
 
+    /// The connections of what is held and not begun.
+    fn awaited(&self) -> Vec<ConnectionId> {
+        let map = self.map();
+        let waiting = map.values().filter(|hold| !hold.started);
+        let mut ids: Vec<ConnectionId> = waiting.map(|hold| hold.connection_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     fn snapshot(&self) -> Vec<(OrganizationId, DeliveryId, i64)> {
         self.map().iter().map(|(id, hold)| (hold.organization_id, *id, hold.lease)).collect()
     }
@@ -117,6 +132,25 @@ impl Leases {
         for (_, id, lease) in held {
             if let Some(hold) = map.get_mut(id).filter(|hold| hold.lease == *lease) {
                 hold.good_since = asked_at;
+            }
+        }
+    }
+}
+
+/// Learns of changes to the connections that deliveries wait for here, so that what begins later
+/// than [`LOOK_EVERY`] after a change is signed with the new secret, or not sent at all.
+pub(crate) async fn follow_changes(engine: Engine, leases: Arc<Leases>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let ids = leases.awaited();
+        if ids.is_empty() {
+            continue;
+        }
+        match engine.receivers.refresh(&engine, &ids).await {
+            Ok(0) => {}
+            Ok(changed) => tracing::debug!(changed, "connections changed while deliveries waited"),
+            Err(error) => {
+                tracing::warn!(error = %error, connections = ids.len(), "changes of connections were not read");
             }
         }
     }
@@ -132,14 +166,14 @@ pub(crate) async fn renew(engine: Engine, leases: Arc<Leases>) {
             continue;
         }
         let asked_at = Instant::now();
-        match outbox::renew(engine.db.work_pool(), &held, length).await {
+        match outbox::renew(engine.db.lease_pool(), &held, length).await {
             // A lease that another worker took is not ours again by this: only where all were
             // renewed is it known for each; otherwise they age, and run out here as they do there.
             Ok(renewed) if renewed == held.len() as u64 => leases.renewed(&held, asked_at),
             Ok(renewed) => {
                 tracing::debug!(held = held.len(), renewed, "some leases had ended before renewal");
                 let alive =
-                    outbox::still_held(engine.db.work_pool(), &held).await.unwrap_or_default();
+                    outbox::still_held(engine.db.lease_pool(), &held).await.unwrap_or_default();
                 leases.renewed(&alive, asked_at);
             }
             Err(error) => {
@@ -167,7 +201,7 @@ pub(crate) async fn release(
     if held.is_empty() {
         return;
     }
-    match outbox::release(engine.db.work_pool(), held).await {
+    match outbox::release(engine.db.lease_pool(), held).await {
         Ok(released) => metrics::released(released),
         // Their leases run out by themselves; all that is lost is time.
         Err(error) => {

@@ -32,6 +32,7 @@ pub async fn run(engine: Engine, stop: CancellationToken) -> Result<(), WorkersE
     let leases = Arc::new(leases::Leases::new(engine.config.worker_concurrency));
     let (settler, verdicts) = settler::start(engine.clone(), leases.clone());
     let renewing = tokio::spawn(leases::renew(engine.clone(), leases.clone()));
+    let following = tokio::spawn(leases::follow_changes(engine.clone(), leases.clone()));
     let (pump, work) = pump::start(engine.clone(), leases.clone(), stop.clone());
     let ended = pools::run(engine.clone(), leases.clone(), work, verdicts, stop.clone()).await;
     // The pool is drained. The pump ends by the same token, or is told now if the pool failed.
@@ -39,6 +40,7 @@ pub async fn run(engine: Engine, stop: CancellationToken) -> Result<(), WorkersE
     let _ = pump.await;
     let _ = settler.await;
     renewing.abort();
+    following.abort();
     leases::release_unstarted(&engine, &leases).await;
     let _ = tokio::time::timeout(Duration::from_secs(2), duties).await;
     ended

@@ -22,6 +22,8 @@ use crate::{lanes::Lanes, leases::Leases};
 
 /// The most deliveries of one claim.
 const CLAIM_MAX: usize = 500;
+/// The wait after a claim that found something: more may have come meanwhile.
+const BUSY: Duration = Duration::from_millis(5);
 /// The first wait after a claim found nothing.
 const IDLE_MIN: Duration = Duration::from_millis(20);
 /// The longest: work that another process made due is found within this.
@@ -175,7 +177,7 @@ impl Pump {
         }
         self.lanes.note_backlogs(&claimed.asked, &brought);
         // What came in meanwhile is told by `work_waiting`; what another process made due, by this.
-        self.claim_at = if claimed.full { Instant::now() } else { Instant::now() + IDLE_MIN };
+        self.claim_at = if claimed.full { Instant::now() } else { Instant::now() + BUSY };
     }
 
     fn wait(&mut self) {
@@ -199,7 +201,7 @@ fn claim(
         let asked_at = Instant::now();
         let may_take_suspect = !leases.has_suspect();
         let taken = outbox::claim(
-            engine.db.work_pool(),
+            engine.db.lease_pool(),
             engine.config.lease,
             i64::try_from(limit).unwrap_or(i64::MAX),
             window,

@@ -128,6 +128,7 @@ async fn load_events(
 /// Always ends, within the deadlines of [`crate::http`].
 pub async fn attempt(engine: &Engine, prepared: Prepared) -> Settled {
     let Prepared { claimed, receiver, event } = prepared;
+    let receiver = engine.receivers.newest(receiver);
     let connection_version = receiver.connection.version;
     let unsent = |claimed: Claimed, settlement: Settlement| Settled {
         claimed,

@@ -110,16 +110,64 @@ impl Receivers {
         missing.sort_unstable();
         missing.dedup();
         if !missing.is_empty() {
-            let loaded = load(engine, &missing).await?;
-            let mut cache = self.0.lock().expect("no holder of this lock panics");
-            if cache.len() + loaded.len() > CACHED_MAX {
-                cache.clear();
-            }
-            for (id, receiver) in loaded {
-                let receiver = Arc::new(receiver);
-                cache.insert(id, receiver.clone());
-                found.insert(id, receiver);
-            }
+            found.extend(self.load_anew(engine, &missing).await?);
+        }
+        Ok(found)
+    }
+
+    /// The receiver as this process knows it now: a delivery may have waited since it was claimed.
+    #[must_use]
+    pub fn newest(&self, known: Arc<Receiver>) -> Arc<Receiver> {
+        let cache = self.0.lock().expect("no holder of this lock panics");
+        match cache.get(&known.connection.id) {
+            Some(cached) if cached.connection.version > known.connection.version => cached.clone(),
+            _ => known,
+        }
+    }
+
+    /// Loads anew what has changed of some connections, so that [`Receivers::newest`] tells of it.
+    /// Returns how many have.
+    pub async fn refresh(
+        &self,
+        engine: &Engine,
+        ids: &[ConnectionId],
+    ) -> Result<usize, sqlx::Error> {
+        let plain: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows = sqlx::query!(
+            "select id, version from relay.organization_integrations where id = any($1)",
+            &plain,
+        )
+        .fetch_all(&engine.db.work)
+        .await?;
+        let changed: Vec<ConnectionId> = {
+            let cache = self.0.lock().expect("no holder of this lock panics");
+            let is_known = |id: ConnectionId, version: i64| {
+                cache.get(&id).is_some_and(|receiver| receiver.connection.version >= version)
+            };
+            let rows = rows.into_iter().map(|row| (ConnectionId(row.id), row.version));
+            rows.filter(|(id, version)| !is_known(*id, *version)).map(|(id, _)| id).collect()
+        };
+        if !changed.is_empty() {
+            self.load_anew(engine, &changed).await?;
+        }
+        Ok(changed.len())
+    }
+
+    async fn load_anew(
+        &self,
+        engine: &Engine,
+        ids: &[ConnectionId],
+    ) -> Result<Vec<(ConnectionId, Arc<Receiver>)>, sqlx::Error> {
+        let loaded = load(engine, ids).await?;
+        let mut cache = self.0.lock().expect("no holder of this lock panics");
+        if cache.len() + loaded.len() > CACHED_MAX {
+            cache.clear();
+        }
+        let mut found = Vec::with_capacity(loaded.len());
+        for (id, receiver) in loaded {
+            let receiver = Arc::new(receiver);
+            cache.insert(id, receiver.clone());
+            found.push((id, receiver));
         }
         Ok(found)
     }

@@ -50,7 +50,7 @@ pub async fn replay(
             Err(TryError::Moved) => {}
             Err(TryError::Final(error)) => return Err(error),
             Ok(()) => {
-                engine.work_waiting.notify_one();
+                engine.made_due();
                 return Ok(());
             }
         }

@@ -15,7 +15,9 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let engine = wiring::engine(&settings).await?;
     let (address, serve) = wiring::api(&settings, engine.clone(), stop).await?;
     tracing::info!(%address, "the API is listening");
+    let announcing = tokio::spawn(engine::wake::announce(engine.clone()));
     serve.await?;
+    announcing.abort();
     engine.db.close().await;
     Ok(ExitCode::SUCCESS)
 }

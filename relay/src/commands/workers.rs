@@ -19,7 +19,9 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
         lease.seconds = engine.config.lease.as_secs_f64(),
         "the workers are delivering"
     );
+    let listening = tokio::spawn(engine::wake::listen(engine.clone()));
     workers::run(engine.clone(), stop).await?;
+    listening.abort();
     engine.db.close().await;
     tracing::info!("the workers have ended");
     Ok(ExitCode::SUCCESS)
