@@ -7,12 +7,12 @@ use tests::{Answer, ClosedPort, LONG, Receiver, World, event, new_id, wait_until
 use uuid::Uuid;
 
 /// What each attempt in a delivery's history says under this name.
-fn history<'a>(delivery: &'a Value, name: &str) -> Vec<&'a Value> {
+pub(crate) fn history<'a>(delivery: &'a Value, name: &str) -> Vec<&'a Value> {
     let attempts = delivery["attempt_list"].as_array().expect("a delivery has a list of attempts");
     attempts.iter().map(|attempt| &attempt[name]).collect()
 }
 
-fn found(org: Uuid, marker: &str) -> Value {
+pub(crate) fn found(org: Uuid, marker: &str) -> Value {
     event(org, "vulnerability.found", json!({ "marker": marker, "severity": "high" }))
 }
 
@@ -147,79 +147,6 @@ async fn b6_a_redirect_fails_and_its_target_is_never_called() {
     assert_eq!(world.receiver.count("/elsewhere"), 0);
 }
 
-/// B7: what a deleted connection was still promised is cancelled, also when its failure comes later.
-#[tokio::test]
-async fn b7_a_deleted_connection_gets_nothing_more() {
-    let world = World::builder().env("RELAY_RETRY_SCHEDULE", "300ms,60s,60s").start().await;
-    let org = new_id();
-    let failing = Answer::status(500);
-    world.receiver.answer("/hook", [failing.clone(), failing.clone(), failing.clone().held()]);
-    let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
-    let waiting = world.relay.emit(&found(org, "waiting")).await;
-    // Its second failure makes it wait for a minute; the next event is held by the receiver.
-    wait_until("the second failure to be settled", LONG, || async {
-        let attempts = sqlx::query_scalar::<_, i64>("select count(*) from relay.attempts");
-        (attempts.fetch_one(world.sql()).await.expect("it answers") == 2).then_some(())
-    })
-    .await;
-    let in_flight = world.relay.emit(&found(org, "in flight")).await;
-    world.receiver.wait_for("/hook", 3).await;
-
-    world.relay.delete_connection(org, hook.id).await.expect(200);
-    world.receiver.release();
-    world.run_until_idle().await;
-    world.relay.connection(org, hook.id).await.expect(404);
-    let cancelled = world.relay.deliveries_where(org, "status=cancelled").await;
-    let mut ids: Vec<&str> = cancelled.iter().filter_map(|d| d["event_id"].as_str()).collect();
-    ids.sort_unstable();
-    let mut expected = [waiting.to_string(), in_flight.to_string()];
-    expected.sort_unstable();
-    assert_eq!(ids, expected);
-    assert!(cancelled.iter().all(|d| d["reason"] == "connection_removed"), "{cancelled:?}");
-    // Later events are not promised at all.
-    world.relay.emit(&found(org, "later")).await;
-    assert_eq!(world.outbox_len().await, 0);
-    assert_eq!(world.receiver.count("/hook"), 3);
-}
-
-/// B8: a paused connection is not called; what it missed is listed and can be replayed.
-#[tokio::test]
-async fn b8_what_a_paused_connection_missed_is_listed_and_replayable() {
-    let world = World::builder().env("RELAY_RETRY_SCHEDULE", "1s,1s").start().await;
-    let org = new_id();
-    world.receiver.answer("/hook", [Answer::status(500), Answer::ok()]);
-    let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
-    let pending = world.relay.emit(&found(org, "pending")).await;
-    world.receiver.wait_for("/hook", 1).await;
-    world.relay.change(org, hook.id, &json!({ "paused": true })).await.expect(200);
-    let missed = world.relay.emit(&found(org, "missed")).await;
-    world.run_until_idle().await;
-    assert_eq!(world.receiver.count("/hook"), 1, "a paused connection is not called");
-
-    let skipped = world.relay.deliveries_where(org, "status=skipped").await;
-    assert_eq!(skipped.len(), 2, "{skipped:?}");
-    assert!(skipped.iter().all(|d| d["reason"] == "connection_paused"), "{skipped:?}");
-    let id = |event: Uuid| {
-        let found = skipped.iter().find(|d| d["event_id"] == event.to_string());
-        let id = found.and_then(|d| d["id"].as_str());
-        id.and_then(|id| id.parse::<Uuid>().ok()).expect("the event is among the skipped")
-    };
-    let refused = world.relay.replay(org, id(missed)).await.expect(409);
-    assert_eq!(refused.code(), "connection_not_connected");
-
-    world.relay.change(org, hook.id, &json!({ "paused": false })).await.expect(200);
-    world.relay.emit(&found(org, "after")).await;
-    for event in [pending, missed] {
-        world.relay.replay(org, id(event)).await.expect(202);
-    }
-    world.run_until_idle().await;
-    let mut markers: Vec<String> =
-        world.receiver.arrivals("/hook").iter().skip(1).map(tests::Arrival::marker).collect();
-    markers.sort();
-    assert_eq!(markers, ["after", "missed", "pending"]);
-    assert_eq!(world.relay.deliveries_where(org, "status=skipped").await.len(), 0);
-}
-
 /// B9, F20: a body that never ends is cut at the cap, one that never comes at the deadline; the
 /// worker's memory does not follow the receiver's zeal.
 #[tokio::test]
@@ -305,35 +232,6 @@ fn self_signed() -> Arc<rustls::ServerConfig> {
         .with_single_cert(vec![made.cert.der().clone()], key)
         .expect("key and certificate belong together");
     Arc::new(config)
-}
-
-/// 410: the receiver is gone for good, so the connection is switched off until somebody says otherwise.
-#[tokio::test]
-async fn a_receiver_that_is_gone_switches_its_connection_off() {
-    let world = World::start().await;
-    let org = new_id();
-    world.receiver.answer("/hook", [Answer::status(410), Answer::ok()]);
-    let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
-    let first = world.relay.emit(&found(org, "first")).await;
-    let dead = world.relay.settled(org, first, hook.id, "dead").await;
-    assert_eq!(dead["reason"], "gone");
-    assert_eq!(history(&dead, "status_code"), [410]);
-    wait_until("the connection to be switched off", LONG, || async {
-        let settings = world.relay.connection(org, hook.id).await.json();
-        (settings["status"] == "suspended").then_some(settings)
-    })
-    .await;
-    let second = world.relay.emit(&found(org, "second")).await;
-    let skipped = world.relay.settled(org, second, hook.id, "skipped").await;
-    assert_eq!(skipped["reason"], "connection_suspended");
-    let id = dead["id"].as_str().and_then(|id| id.parse().ok()).expect("an id is a UUID");
-    assert_eq!(world.relay.replay(org, id).await.expect(409).code(), "connection_not_connected");
-    assert_eq!(world.receiver.count("/hook"), 1);
-
-    world.relay.change(org, hook.id, &json!({ "paused": false })).await.expect(200);
-    world.relay.replay(org, id).await.expect(202);
-    let again = world.receiver.wait_for("/hook", 2).await;
-    assert_eq!(again[1].delivery_id(), id);
 }
 
 /// B24, F21: a receiver's Retry-After is waited for, in every spelling, within a second and a day.

@@ -3,6 +3,7 @@
 mod auth;
 mod bad_bodies;
 mod bad_urls;
+mod changes;
 mod cli;
 mod command;
 mod connection_settings;
