@@ -149,7 +149,7 @@ impl From<IngestError> for ApiError {
             },
             IngestError::Unavailable => Self::unavailable(
                 "database_unavailable",
-                "The database is not available. Nothing was stored: send the events again",
+                "The database did not confirm the events. Send them again, with the same idempotency keys",
             ),
         }
     }
