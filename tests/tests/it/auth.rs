@@ -179,7 +179,7 @@ async fn i42_every_route_wants_a_token() {
             assert!(answer.headers.contains_key("www-authenticate"), "{shown}");
         }
         // Nor do ids that are none lead anywhere else.
-        let odd = route.path.replace("{org}", "x").replace('{', "").replace('}', "");
+        let odd = route.path.replace("{org}", "x").replace(['{', '}'], "");
         assert_eq!(call(&world, &route, &odd, None).await.status, 401, "{odd}");
         let token = world.relay.admin_token(org);
         assert_eq!(call(&world, &route, &odd, Some(&token)).await.status, 404, "{odd}");

@@ -180,3 +180,41 @@ async fn i40_a_key_with_other_content_conflicts_and_another_organizations_key_is
     assert_ne!(id_of(&theirs.json()), first);
     assert_eq!((stored(&world, org).await, stored(&world, other).await), (1, 1));
 }
+
+/// B11: a transaction of the core's that holds a key and does not end stops only those who bring
+/// the same key; they are told to come again, and everybody else is served meanwhile.
+#[tokio::test]
+async fn b11_a_key_held_by_an_open_transaction_stops_nobody_else() {
+    let world = World::builder().workers(0).start().await;
+    let (org, other) = (new_id(), new_id());
+    let mut tx = world.sql().begin().await.expect("a transaction");
+    let held: Uuid = sqlx::query_scalar(
+        "select relay.emit('vulnerability.found', $1, '{\"a\": 1}', idempotency_key => 'held')",
+    )
+    .bind(org)
+    .fetch_one(&mut *tx)
+    .await
+    .expect("it is emitted");
+    let same: Vec<_> = (0..6)
+        .map(|_| {
+            let (relay, body) = (world.relay.clone(), keyed(org, "held", json!({ "a": 1 })));
+            tokio::spawn(async move { relay.try_emit(&body).await })
+        })
+        .collect();
+    let served = async {
+        for n in 0..20 {
+            world.relay.emit(&keyed(other, &n.to_string(), json!({ "n": n }))).await;
+        }
+    };
+    let deadline = std::time::Duration::from_secs(12);
+    tokio::time::timeout(deadline, served).await.expect("others are served meanwhile");
+    for call in same {
+        let answer = call.await.expect("no caller panics").expect(503);
+        assert_eq!(answer.code(), "database_unavailable");
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    tx.commit().await.expect("it commits");
+    let again = world.relay.try_emit(&keyed(org, "held", json!({ "a": 1 }))).await.expect(202);
+    assert_eq!((id_of(&again.json()), &again.json()["duplicate"]), (held, &json!(true)));
+    assert_eq!((stored(&world, org).await, stored(&world, other).await), (1, 20));
+}

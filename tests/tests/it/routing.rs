@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use engine::subscription::{CONDITION_CASES, Conditions};
+use engine::subscription::{CONDITION_CASES, Conditions, EventPatterns};
 use serde_json::{Value, json};
 use tests::{World, event, new_id};
 use uuid::Uuid;
@@ -292,4 +292,68 @@ async fn b18_an_event_is_promised_or_skipped_however_the_connection_changes_mean
     }
     let delivered: i64 = rows.iter().map(|row| row.2).sum();
     assert_eq!(world.receiver.count("/hook"), usize::try_from(delivered).expect("few"));
+}
+
+/// B16: the arrays that Postgres overlaps and the patterns of the engine's previews agree.
+#[tokio::test]
+async fn b16_patterns_match_alike_in_postgres_and_in_the_engine() {
+    let world = World::builder().api(0).workers(0).start().await;
+    let patterns =
+        ["*", "a.*", "a.b", "a.b.*", "a.b.c", "a.b.c.*", "ab.*", "a_b.c", "b.*", "a.b.c.d.e.f.g.h"];
+    let kinds = ["a.b", "a.b.c", "a.c", "ab.c", "a_b.c", "b.a", "a.b.c.d.e.f.g.h", "a.b_c"];
+    for kind in kinds {
+        for pattern in patterns {
+            let ours = EventPatterns::parse(&[pattern.to_owned()]).expect(pattern).matches(kind);
+            let theirs: bool =
+                sqlx::query_scalar("select array[$2::text] && relay.kind_patterns($1)")
+                    .bind(kind)
+                    .bind(pattern)
+                    .fetch_one(world.sql())
+                    .await
+                    .expect("the database answers");
+            assert_eq!(ours, theirs, "{pattern} of {kind}");
+        }
+    }
+}
+
+/// B18: the connection changes while the transaction that fanned an event out is still open. What
+/// was promised is settled by how the connection is found then; what came later was not promised.
+#[tokio::test]
+async fn b18_a_change_during_the_callers_transaction_comes_before_or_after_it() {
+    let world = World::start().await;
+    let org = new_id();
+    let mut hooks = Vec::new();
+    for name in ["steady", "paused", "removed", "narrowed"] {
+        hooks.push(hook(&world, org, name, json!({})).await);
+    }
+    let mut tx = world.sql().begin().await.expect("a transaction");
+    let emitted: Uuid =
+        sqlx::query_scalar("select relay.emit('a.b', $1, '{\"marker\": \"open\"}')")
+            .bind(org)
+            .fetch_one(&mut *tx)
+            .await
+            .expect("it is emitted");
+    world.relay.change(org, hooks[1], &json!({ "paused": true })).await.expect(200);
+    world.relay.delete_connection(org, hooks[2]).await.expect(200);
+    world.relay.change(org, hooks[3], &json!({ "event_types": ["x.*"] })).await.expect(200);
+    hook(&world, org, "late", json!({})).await;
+    tx.commit().await.expect("it commits");
+    world.run_until_idle().await;
+    let rows: Vec<(Uuid, String, Option<String>)> = sqlx::query_as(
+        "select connection_id, settlement, reason from relay.attempts where event_id = $1",
+    )
+    .bind(emitted)
+    .fetch_all(world.sql())
+    .await
+    .expect("the database answers");
+    let found: HashMap<Uuid, (&str, Option<&str>)> = rows
+        .iter()
+        .map(|(id, settlement, why)| (*id, (settlement.as_str(), why.as_deref())))
+        .collect();
+    assert_eq!(rows.len(), 4, "one settlement each: {rows:?}");
+    assert_eq!(found[&hooks[0]], ("delivered", None));
+    assert_eq!(found[&hooks[1]], ("skipped", Some("connection_paused")));
+    assert_eq!(found[&hooks[2]].0, "cancelled", "{rows:?}");
+    assert_eq!(found[&hooks[3]], ("delivered", None), "it was wanted when it was fanned out");
+    assert_eq!(routes(&world)["open"], names("steady narrowed"));
 }

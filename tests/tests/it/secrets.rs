@@ -221,3 +221,39 @@ async fn b22_the_table_of_secrets_takes_no_clear_text() {
         assert_eq!(error.constraint(), Some("secrets_are_sealed"), "{text}");
     }
 }
+
+/// A webhook's URL often carries a token. When it cannot be reached, neither the log nor what an
+/// admin reads of the failure repeats it.
+#[tokio::test]
+async fn b22_the_token_in_a_webhooks_url_is_in_no_log_and_no_error() {
+    let world = World::builder().env("RELAY_RETRY_SCHEDULE", "").start().await;
+    let org = new_id();
+    let closed = tests::ClosedPort::take();
+    world.receiver.answer("/reset?token=sesame-5f0c", [tests::Answer::Reset]);
+    world.receiver.answer("/odd?token=sesame-5f0c", [tests::Answer::Gibberish]);
+    let urls = [
+        world.receiver.url("/reset?token=sesame-5f0c"),
+        world.receiver.url("/odd?token=sesame-5f0c"),
+        format!("http://127.0.0.1:{}/x?token=sesame-5f0c", closed.port),
+        "http://nowhere.invalid/x?token=sesame-5f0c".to_owned(),
+        format!("https://127.0.0.1:{}/x?token=sesame-5f0c", world.receiver.port()),
+    ];
+    let mut hooks = Vec::new();
+    for url in &urls {
+        hooks.push(world.relay.create_custom(org, url).await.id);
+    }
+    let emitted = world.relay.emit(&event(org, "a.b", json!({}))).await;
+    world.run_until_idle().await;
+    for (hook, url) in hooks.iter().zip(&urls) {
+        let delivery = world.relay.delivery_of(org, emitted, *hook).await;
+        assert_eq!(delivery["status"], "dead", "{url}");
+        assert!(delivery["error"].is_string(), "{url}: {delivery}");
+        assert!(!delivery.to_string().contains("sesame"), "{delivery}");
+        let path = format!("/api/integrations/organizations/{org}/custom-integrations/{hook}/test");
+        let tested = world.relay.admin(org, Method::POST, &path, None).await.expect(200).json();
+        assert!(!tested.to_string().contains("sesame"), "{tested}");
+    }
+    for process in world.apis.iter().chain(&world.workers) {
+        assert!(!process.log().contains("sesame"), "{} tells the token", process.name);
+    }
+}
