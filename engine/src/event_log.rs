@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
-    connection::state::ConnectionEvent,
+    connection::event::ConnectionEvent,
     ids::{ConnectionId, OrganizationId},
 };
 

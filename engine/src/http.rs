@@ -1,5 +1,7 @@
 //! The only HTTP client: addresses guarded, sizes and times bounded, nothing followed.
 
+mod failure;
+
 use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -16,6 +18,8 @@ use reqwest::{
 };
 use url::{Host, Url};
 
+use self::failure::{Blocked, LookupFailed, classify};
+pub use self::failure::{Failure, SendError};
 use crate::egress::EgressPolicy;
 
 /// How long opening a connection may take, TLS included.
@@ -67,60 +71,6 @@ pub struct Reply {
     pub retry_after: Option<String>,
     /// The beginning of the body, at most [`RESPONSE_BYTES_MAX`].
     pub head: Bytes,
-}
-
-/// Why there is no answer, in classes that people can act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The address is not one that we send to.
-    Blocked,
-    /// The name could not be looked up.
-    Dns,
-    /// Nobody accepted the connection.
-    Connect,
-    /// The certificate has run out, or is not valid yet.
-    TlsExpired,
-    /// The certificate is for another host.
-    TlsHostname,
-    /// The certificate is not signed by anybody known.
-    TlsUntrusted,
-    /// The TLS handshake failed in another way.
-    Tls,
-    /// A deadline passed.
-    Timeout,
-    /// The connection broke in the middle.
-    Reset,
-    /// The answer is not HTTP.
-    Protocol,
-}
-
-impl Failure {
-    /// As stored in `attempts.error_class`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Blocked => "blocked",
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::TlsExpired => "tls_expired",
-            Self::TlsHostname => "tls_hostname",
-            Self::TlsUntrusted => "tls_untrusted",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Reset => "reset",
-            Self::Protocol => "protocol",
-        }
-    }
-}
-
-/// A request that got no usable answer.
-#[derive(Debug, thiserror::Error)]
-#[error("{detail}")]
-pub struct SendError {
-    /// The class it falls in.
-    pub failure: Failure,
-    /// What exactly happened, for the person who looks.
-    pub detail: String,
 }
 
 /// The client could not be built.
@@ -253,14 +203,6 @@ struct Guard {
     lookup: Lookup,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("the address {0} is not public")]
-struct Blocked(IpAddr);
-
-#[derive(Debug, thiserror::Error)]
-#[error("the name could not be looked up: {0}")]
-struct LookupFailed(String);
-
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let looking = (self.lookup)(name.as_str().to_owned());
@@ -279,74 +221,6 @@ impl Resolve for Guard {
             let addresses: Addrs = Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0)));
             Ok(addresses)
         })
-    }
-}
-
-fn classify(error: &reqwest::Error) -> SendError {
-    let (mut failure, mut detail) = (None, String::new());
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(current) = cause {
-        failure = failure.or_else(|| class_of(current));
-        // The outermost message names the URL, which may carry a secret; the causes do not.
-        if current.downcast_ref::<reqwest::Error>().is_none() {
-            detail = current.to_string();
-        }
-        cause = current.source();
-    }
-    let failure = match failure {
-        Some(failure) => failure,
-        None if error.is_timeout() => Failure::Timeout,
-        None if error.is_connect() => Failure::Connect,
-        None if error.is_body() || error.is_decode() => Failure::Reset,
-        None => Failure::Protocol,
-    };
-    if detail.is_empty() || failure == Failure::Timeout {
-        detail = match failure {
-            Failure::Timeout => "a deadline passed".to_owned(),
-            other => other.as_str().to_owned(),
-        };
-    }
-    SendError { failure, detail }
-}
-
-fn class_of(error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
-    use rustls::CertificateError as Certificate;
-    use std::io::ErrorKind as Io;
-    if error.downcast_ref::<Blocked>().is_some() {
-        return Some(Failure::Blocked);
-    }
-    if error.downcast_ref::<LookupFailed>().is_some() {
-        return Some(Failure::Dns);
-    }
-    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return Some(match tls {
-            rustls::Error::InvalidCertificate(why) => match why {
-                Certificate::Expired
-                | Certificate::ExpiredContext { .. }
-                | Certificate::NotValidYet
-                | Certificate::NotValidYetContext { .. } => Failure::TlsExpired,
-                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                    Failure::TlsHostname
-                }
-                _ => Failure::TlsUntrusted,
-            },
-            _ => Failure::Tls,
-        });
-    }
-    let io = error.downcast_ref::<std::io::Error>()?;
-    // TLS errors travel inside an I/O error that does not list them as its source.
-    if let Some(class) = io.get_ref().and_then(|inner| class_of(inner)) {
-        return Some(class);
-    }
-    match io.kind() {
-        Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable => {
-            Some(Failure::Connect)
-        }
-        Io::ConnectionReset | Io::BrokenPipe | Io::UnexpectedEof | Io::ConnectionAborted => {
-            Some(Failure::Reset)
-        }
-        Io::TimedOut => Some(Failure::Timeout),
-        _ => None,
     }
 }
 

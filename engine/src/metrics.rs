@@ -14,7 +14,7 @@ pub fn describe() {
         "relay_attempts_total",
         "HTTP requests made, by provider and class of answer."
     );
-    describe_counter!("relay_settlements_total", "Deliveries settled, by settlement and reason.");
+    describe_counter!("relay_settlements_total", "Deliveries settled, by settlement.");
     describe_counter!(
         "relay_leases_lost_total",
         "Settlements that touched no row: the lease had passed on."
@@ -35,7 +35,7 @@ pub fn describe() {
     describe_histogram!(
         "relay_delivery_lag_seconds",
         Unit::Seconds,
-        "From the moment a delivery was due to the start of its request."
+        "From the moment a delivery was due to its claim."
     );
     describe_histogram!(
         "relay_ingest_commit_seconds",
@@ -85,7 +85,7 @@ pub fn attempt(provider: &str, class: &'static str, took: Duration) {
         .record(took.as_secs_f64());
 }
 
-/// How late a request began.
+/// How late a delivery was claimed.
 pub fn delivery_lag(lag: Duration) {
     histogram!("relay_delivery_lag_seconds").record(lag.as_secs_f64());
 }

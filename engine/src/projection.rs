@@ -30,7 +30,7 @@ pub struct ProjectionReport {
 pub enum ProjectionError {
     /// An event in the log cannot be read.
     #[error("connection {0}: {1}")]
-    Unreadable(ConnectionId, crate::connection::state::UnreadableEvent),
+    Unreadable(ConnectionId, crate::connection::event::UnreadableEvent),
     /// A stream does not begin as it must, or has a gap.
     #[error("connection {0}: the stream is not whole")]
     Broken(ConnectionId),

@@ -1,6 +1,7 @@
 //! A linked account: `state` decides, `store` remembers, and here is load → decide → append.
 
 pub mod custom;
+pub mod event;
 pub mod secrets;
 pub mod state;
 pub mod store;
@@ -10,7 +11,8 @@ use sqlx::PgConnection;
 
 pub use self::{
     custom::{Created, CustomCategory, NewCustom, TestOutcome, create_custom, send_test},
-    state::{Connection, ConnectionEvent, Scope, Status},
+    event::ConnectionEvent,
+    state::{Connection, Scope, Status},
     store::ConnectionView,
 };
 pub use crate::event_log::Actor;

@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 /// Records what happens in Deptex, and brings it to every place an organization has connected.
 #[derive(Debug, Parser)]
-#[command(name = "relay", version, about, disable_help_subcommand = true)]
+#[command(name = "relay", version, disable_help_subcommand = true)]
 pub(crate) struct Relay {
     #[command(subcommand)]
     command: Command,
