@@ -2,6 +2,7 @@
 
 mod commands;
 mod embedded_postgres;
+mod kept;
 mod progress;
 mod settings;
 mod telemetry;

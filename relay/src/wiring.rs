@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     embedded_postgres,
+    kept::Kept,
     settings::{Membership, Settings},
     telemetry,
 };
@@ -52,7 +53,13 @@ pub(crate) fn postgres_dir(data_dir: &Path) -> PathBuf {
 
 /// An engine over the settings' database. Commands that open no secret work without a key.
 pub(crate) async fn engine(settings: &Settings) -> anyhow::Result<Engine> {
-    engine_over(settings, &database_url(settings)?).await
+    let mut settings = settings.clone();
+    if settings.database_url.is_none() && settings.encryption_key.is_none() {
+        // Beside `relay dev` its database is opened with its keys.
+        let kept = Kept::find(&settings.data_dir)?;
+        settings.encryption_key = kept.map(|kept| kept.encryption_key().clone());
+    }
+    engine_over(&settings, &database_url(&settings)?).await
 }
 
 /// An engine over the given database.

@@ -1,7 +1,6 @@
 //! `relay dev`: everything in one process, with a private Postgres, a demo organization and a demo
 //! receiver. For trying and developing; it listens on loopback only.
 
-mod keep;
 mod page;
 mod receiver;
 
@@ -11,9 +10,9 @@ use anyhow::{Context as _, bail};
 use engine::partitions;
 use secrecy::SecretString;
 
-use self::keep::Kept;
 use crate::{
     embedded_postgres::{self, EmbeddedPostgres},
+    kept::Kept,
     settings::{Needs, Settings},
     telemetry, wiring,
 };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
-use super::keep::Kept;
+use crate::kept::Kept;
 
 /// How long the demo's admin token holds.
 const TOKEN_DAYS: i64 = 30;

@@ -67,6 +67,16 @@ impl Kept {
         })
     }
 
+    /// What a data directory already keeps; nothing is made.
+    pub(crate) fn find(data_dir: &Path) -> anyhow::Result<Option<Self>> {
+        if data_dir.join(FILE).exists() { Self::open(data_dir).map(Some) } else { Ok(None) }
+    }
+
+    /// The key that the demo's secrets are sealed with.
+    pub(crate) fn encryption_key(&self) -> &SecretString {
+        &self.encryption_key
+    }
+
     /// Gives the settings what they lack. The demo's own keys come beside those that are set.
     pub(crate) fn fill(&self, settings: &mut Settings) {
         settings.encryption_key.get_or_insert_with(|| self.encryption_key.clone());
