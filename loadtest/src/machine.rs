@@ -1,7 +1,9 @@
 //! Where and on what a figure was measured: without these facts it means nothing.
 
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -12,6 +14,9 @@ pub(crate) struct Facts {
     pub(crate) cpu: String,
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
+    /// Median time that one synced write of a database page takes, where temporary files are: each
+    /// commit waits for about that long.
+    pub(crate) synced_write_us: Option<u64>,
     /// Commit of the directory we were started in, with `+` for uncommitted changes.
     pub(crate) commit: String,
     pub(crate) unix_time: u64,
@@ -32,6 +37,7 @@ impl Facts {
             cpu: first("/proc/cpuinfo", "model name"),
             memory_gib: (memory_kib + (1 << 19)) >> 20,
             kernel: kernel.trim().to_owned(),
+            synced_write_us: synced_write_us().ok(),
             commit: commit(),
             unix_time: crate::clock::unix_seconds(),
         }
@@ -48,6 +54,27 @@ pub(crate) fn postgres_version(pid: u32) -> Option<String> {
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Within half a second, or a hundred writes.
+fn synced_write_us() -> std::io::Result<u64> {
+    let path = std::env::temp_dir().join(format!("relay-loadtest-sync-{}", std::process::id()));
+    let measured = (|| {
+        let mut file = fs::File::create(&path)?;
+        let began = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < 100 && began.elapsed() < Duration::from_millis(500) {
+            let one = Instant::now();
+            file.rewind()?;
+            file.write_all(&[0x5a; 8_192])?;
+            file.sync_data()?;
+            times.push(u64::try_from(one.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
+        times.sort_unstable();
+        Ok(times[times.len() / 2])
+    })();
+    fs::remove_file(&path)?;
+    measured
 }
 
 fn commit() -> String {

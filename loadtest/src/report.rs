@@ -180,9 +180,11 @@ impl Report {
         let settings = self.subject.postgres_settings.join(" ");
         let relay: String =
             self.subject.relay_settings.iter().map(|one| format!(" {one}")).collect();
+        let sync = self.machine.synced_write_us;
+        let sync = sync.map_or("unknown".to_owned(), |us| format!("{us} µs"));
         format!(
-            "{cores} cores ({cpu}), {memory_gib} GiB, Linux {kernel}; {postgres} {settings}; \
-             commit {commit}{relay}"
+            "{cores} cores ({cpu}), {memory_gib} GiB, a synced write {sync}, Linux {kernel}; \
+             {postgres} {settings}; commit {commit}{relay}"
         )
     }
 
