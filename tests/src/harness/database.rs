@@ -58,6 +58,25 @@ impl Database {
         }
     }
 
+    /// What a failed test leaves, for the person who looks: promises, attempts, and who waits for what.
+    pub(crate) async fn describe(server: &PgConnectOptions, name: &str) -> Vec<String> {
+        const LOOKS: [&str; 3] = [
+            "select to_jsonb(o)::text from relay.outbox o order by due_at limit 10",
+            "select to_jsonb(a)::text from relay.attempts a order by recorded_at desc limit 10",
+            "select concat_ws(' | ', pid, application_name, state, wait_event, now() - query_start,
+                              left(regexp_replace(query, '\\s+', ' ', 'g'), 100))
+             from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+        ];
+        let options = server.clone().database(name).disable_statement_logging();
+        let Ok(mut connection) = options.connect().await else { return Vec::new() };
+        let mut lines = Vec::new();
+        for look in LOOKS {
+            let found = sqlx::query_scalar::<_, String>(look).fetch_all(&mut connection).await;
+            lines.extend(found.unwrap_or_else(|error| vec![error.to_string()]));
+        }
+        lines
+    }
+
     pub(crate) async fn remove(server: &PgConnectOptions, name: &str) {
         execute(server, format!("drop database if exists {name} with (force)")).await;
     }

@@ -275,25 +275,36 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        if failed {
+            let (server, name) = self.database.server();
+            for line in on_a_runtime(async move { Database::describe(&server, &name).await }) {
+                println!("{line}");
+            }
+        }
         for process in self.apis.iter().chain(&self.workers) {
             process.kill9();
         }
-        let failed = std::thread::panicking();
         let (leaks, unverified) = (self.leaks(), self.receiver.unverified());
         if failed || !leaks.is_empty() || !unverified.is_empty() {
             self.print_logs();
         }
         let (server, name) = self.database.server();
-        // Its own thread: a runtime cannot wait inside another one.
-        let removing = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime can be had").block_on(Database::remove(&server, &name));
-        });
-        let _ = removing.join();
+        on_a_runtime(async move { Database::remove(&server, &name).await });
         let _ = fs::remove_dir_all(&self.log_dir);
         if !failed {
             assert!(leaks.is_empty(), "secrets in the log: {leaks:?}");
             assert!(unverified.is_empty(), "arrivals that do not verify: {unverified:?}");
         }
     }
+}
+
+/// Waits for something where nobody can `await`: on a thread of its own, since a runtime cannot wait
+/// inside another one.
+fn on_a_runtime<T: Default + Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let waiting = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime can be had").block_on(work)
+    });
+    waiting.join().unwrap_or_default()
 }

@@ -211,6 +211,39 @@ async fn b34_a_lost_lease_cannot_settle_or_renew() {
     assert_eq!(world.receiver.count("/hook"), 2);
 }
 
+/// B37: the wake-up channel is lost; nothing waits for it, and it comes back.
+#[tokio::test]
+async fn b37_a_lost_wake_up_channel_is_made_up_for_and_restored() {
+    let world = World::start().await;
+    let org = new_id();
+    world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    let listening = async || {
+        let pids: Vec<(i32,)> = sqlx::query_as(
+            "select pid from pg_stat_activity
+             where datname = current_database() and query like 'LISTEN %'",
+        )
+        .fetch_all(world.sql())
+        .await
+        .expect("the database answers");
+        pids.first().copied()
+    };
+    let (first,) = wait_until("the workers to listen", LONG, &listening).await;
+    sqlx::query("select pg_terminate_backend($1)")
+        .bind(first)
+        .execute(world.sql())
+        .await
+        .expect("the tests' role may end backends");
+    world.relay.emit(&found(org, "meanwhile")).await;
+    world.receiver.wait_for("/hook", 1).await;
+    wait_until("the workers to listen again", LONG, async || {
+        listening().await.filter(|(pid,)| *pid != first)
+    })
+    .await;
+    world.relay.emit(&found(org, "afterwards")).await;
+    world.run_until_idle().await;
+    assert_eq!(world.receiver.count("/hook"), 2);
+}
+
 /// B37: no notification, no API process: what somebody commits is found by looking.
 #[tokio::test]
 async fn b37_polling_alone_drains_the_outbox() {
