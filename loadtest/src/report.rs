@@ -280,7 +280,7 @@ fn round_line(one: &Round) -> String {
             answer.max_ms
         );
     }
-    let work = one.ledger.unique.max(1) as f64;
+    let work = one.work().max(1) as f64;
     for usage in &one.usages {
         let _ = write!(
             line,

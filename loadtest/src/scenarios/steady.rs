@@ -219,13 +219,18 @@ impl Round {
         result
     }
 
+    /// What costs are divided by: deliveries, or accepted events where nothing is delivered.
+    pub(crate) fn work(&self) -> u64 {
+        if self.ledger.unique > 0 { self.ledger.unique } else { self.ledger.accepted }
+    }
+
     /// `None` for what this round did not measure.
     pub(crate) fn metric(&self, metric: Metric) -> Option<f64> {
         let per_second = |count: u64, seconds: f64| {
             (count > 0 && seconds > 0.0).then(|| round(count as f64 / seconds))
         };
         let cpu_seconds: f64 = self.usages.iter().map(|usage| usage.cpu_seconds).sum();
-        let work = if self.ledger.unique > 0 { self.ledger.unique } else { self.ledger.accepted };
+        let work = self.work();
         match metric {
             Metric::DeliveriesPerSecond => per_second(self.ledger.unique, self.delivered_seconds),
             Metric::AcceptedPerSecond => per_second(self.ledger.accepted, self.send_seconds),
