@@ -23,6 +23,10 @@ create table relay.event_log (
     ),
     constraint event_log_priority_known check (priority in ('critical', 'high', 'normal', 'low')),
     constraint event_log_hops_range check (hops between 0 and 3),
+    -- The same years as over HTTP: no reader can make a date of infinity.
+    constraint event_log_occurred_at_is_a_date check (
+        occurred_at >= '1970-01-01 00:00:00+00' and occurred_at < '10000-01-01 00:00:00+00'
+    ),
     constraint event_log_subject_bytes_max check (octet_length(subject) <= 512),
     constraint event_log_source_bytes_max check (octet_length(source) <= 128),
     constraint event_log_payload_bytes_max check (octet_length(payload::text) <= 262144)

@@ -82,8 +82,12 @@ begin
                coalesce(y.content_hash, t.content_hash), coalesce(y.event_id, t.event_id)
         from unnest(organization_ids, idempotency_keys, hashes, ids)
              with ordinality as t(organization_id, key, content_hash, event_id, place)
-        left join relay.idempotency_keys y
-            on y.organization_id = t.organization_id and y.key = t.key and y.day = today - 1
+        left join lateral (
+            -- Asked key by key, so that no plan ever reads a whole day's keys.
+            select i.content_hash, i.event_id from relay.idempotency_keys i
+            where i.organization_id = t.organization_id and i.key = t.key and i.day = today - 1
+            limit 1
+        ) y on true
         where t.key is not null
         order by t.organization_id, t.key, t.place
         on conflict do nothing;
@@ -95,8 +99,11 @@ begin
         into answers, outcomes
         from unnest(organization_ids, idempotency_keys, hashes, ids)
              with ordinality as t(organization_id, key, content_hash, event_id, place)
-        left join relay.idempotency_keys k
-            on k.organization_id = t.organization_id and k.key = t.key and k.day = today;
+        left join lateral (
+            select i.content_hash, i.event_id from relay.idempotency_keys i
+            where i.organization_id = t.organization_id and i.key = t.key and i.day = today
+            limit 1
+        ) k on true;
     end if;
 
     insert into relay.event_log (

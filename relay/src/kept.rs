@@ -81,7 +81,8 @@ impl Kept {
     pub(crate) fn fill(&self, settings: &mut Settings) {
         settings.encryption_key.get_or_insert_with(|| self.encryption_key.clone());
         settings.service_keys.push(SecretString::from(self.service_key.reveal().to_owned()));
-        // The demo's admin token is signed with the demo's secret.
+        // The demo's admin token is signed with the demo's secret, by nobody in particular.
+        settings.supabase_jwt_issuer = None;
         settings.supabase_jwt_secret =
             Some(SecretString::from(self.jwt_secret.reveal().to_owned()));
     }

@@ -119,7 +119,7 @@ pub(crate) async fn api(
     let auth = api::AuthConfig {
         jwt_secret: settings.supabase_jwt_secret.as_ref().map(secret),
         jwks_url: settings.supabase_jwks_url.clone(),
-        issuer: None,
+        issuer: settings.supabase_jwt_issuer.clone(),
         membership: match settings.membership {
             Membership::Claims => api::MembershipSource::Claims,
             Membership::Postgres => api::MembershipSource::Postgres,

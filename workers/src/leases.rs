@@ -11,6 +11,7 @@ use std::{
 
 use engine::{
     Engine,
+    delivery::store,
     ids::{ConnectionId, DeliveryId, OrganizationId},
     metrics,
     outbox::{self, Claimed},
@@ -209,6 +210,22 @@ pub(crate) async fn release(
         }
     }
     for (_, id, lease) in held {
+        leases.forget(*id, *lease);
+    }
+}
+
+/// Hands back deliveries among which one crashed its reader: each is one crash nearer to being
+/// taken alone, which tells the culprit from its neighbours.
+pub(crate) async fn crashed(
+    engine: &Engine,
+    leases: &Leases,
+    held: &[(OrganizationId, DeliveryId, i64)],
+) {
+    for (organization_id, id, lease) in held {
+        let pool = engine.db.lease_pool();
+        if let Err(error) = store::crashed(pool, *organization_id, *id, *lease).await {
+            tracing::warn!(delivery.id = %id, error = %error, "a crash was not written down; its lease will run out");
+        }
         leases.forget(*id, *lease);
     }
 }

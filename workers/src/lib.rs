@@ -1,9 +1,9 @@
 //! Background work: deliveries are pumped from the outbox, attempted in apalis pools, and settled;
 //! periodic duties keep the database in shape.
 //!
-//! [`pump`] claims what there is room for and queues it in [`lanes`]; [`pools`] hands it to apalis
-//! workers and hears how each attempt ended; [`settler`] writes that down in batches; [`leases`]
-//! knows what this process holds and keeps it; [`duties`] are the clockwork.
+//! `pump` claims what there is room for and queues it in `lanes`; `pools` hands it to apalis
+//! workers and hears how each attempt ended; `settler` writes that down in batches; `leases`
+//! knows what this process holds and keeps it; `duties` are the clockwork.
 
 mod duties;
 mod lanes;

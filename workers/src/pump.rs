@@ -232,7 +232,20 @@ fn claim(
                 asked: wants,
             });
         }
-        match prepare(&engine, claim.deliveries).await {
+        // On a task of its own: what one row does to it must not take the others' leases along.
+        let preparing = {
+            let (engine, deliveries) = (engine.clone(), claim.deliveries);
+            tokio::spawn(async move { prepare(&engine, deliveries).await })
+        };
+        let prepared = match preparing.await {
+            Ok(prepared) => prepared,
+            Err(panic) => {
+                tracing::error!(error = %panic, deliveries = taken, "reading claimed deliveries crashed");
+                crate::leases::crashed(&engine, &leases, &held).await;
+                return None;
+            }
+        };
+        match prepared {
             Ok(prepared) => Some(Claimed {
                 prepared,
                 taken,

@@ -133,6 +133,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::Access,
+        "SUPABASE_JWT_ISSUER",
+        "The `iss` that users' tokens must carry, such as `https://<project>.supabase.co/auth/v1`. \
+         Not checked when unset.",
+    ),
+    setting(
+        Group::Access,
         "RELAY_MEMBERSHIP",
         "Where a user's organizations and permissions come from: `claims`, the token's \
          `app_metadata.organizations`, or `postgres`, the core's tables in the same database.",

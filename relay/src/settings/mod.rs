@@ -58,6 +58,7 @@ pub(crate) struct Settings {
     pub(crate) service_keys: Vec<SecretString>,
     pub(crate) supabase_jwt_secret: Option<SecretString>,
     pub(crate) supabase_jwks_url: Option<Url>,
+    pub(crate) supabase_jwt_issuer: Option<String>,
     pub(crate) membership: Membership,
     /// Base64, checked to be 32 bytes.
     pub(crate) encryption_key: Option<SecretString>,
@@ -97,6 +98,7 @@ impl Settings {
             service_keys: env.or_empty("RELAY_SERVICE_KEY", parse::secrets),
             supabase_jwt_secret: env.optional("SUPABASE_JWT_SECRET", parse::secret),
             supabase_jwks_url: env.optional("SUPABASE_JWKS_URL", parse::web_url),
+            supabase_jwt_issuer: env.optional("SUPABASE_JWT_ISSUER", parse::text),
             membership: env.or_default("RELAY_MEMBERSHIP", parse::membership),
             encryption_key: env.optional("RELAY_ENCRYPTION_KEY", parse::encryption_key),
             encryption_keys_previous: env

@@ -218,3 +218,20 @@ async fn b11_a_key_held_by_an_open_transaction_stops_nobody_else() {
     assert_eq!((id_of(&again.json()), &again.json()["duplicate"]), (held, &json!(true)));
     assert_eq!((stored(&world, org).await, stored(&world, other).await), (1, 20));
 }
+
+/// B15, B39: a moment that is no date is refused in SQL as over HTTP: whoever reads it would stop.
+#[tokio::test]
+async fn b15_b39_a_moment_that_is_no_date_is_refused_and_stops_no_delivery() {
+    let world = World::start().await;
+    let org = new_id();
+    world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    for moment in ["infinity", "-infinity", "4000-01-01 BC", "294276-12-31", "1969-12-31"] {
+        let statement = "select relay.emit('a.b', $1, '{}', occurred_at => $2::text::timestamptz)";
+        let error = sqlx::query(statement).bind(org).bind(moment).execute(world.sql()).await;
+        let error = error.expect_err(moment).into_database_error().expect("the database's own");
+        assert_eq!(error.constraint(), Some("event_log_occurred_at_is_a_date"), "{moment}");
+    }
+    world.relay.emit(&tests::event(org, "a.b", json!({ "marker": "usual" }))).await;
+    world.receiver.wait_for("/hook", 1).await;
+    assert_eq!(stored(&world, org).await, 1);
+}
