@@ -29,7 +29,7 @@ create table relay.outbox (
 );
 comment on table relay.outbox is
     'Deliveries not yet settled. A row is deleted when its delivery is final. class: 0 live, 1 retry, 2 replay.';
-comment on column relay.outbox.attempt is 'HTTP requests made so far; goes on through replays.';
+comment on column relay.outbox.attempt is 'HTTP requests made so far, one that a crash may have cut off among them; goes on through replays.';
 comment on column relay.outbox.step is 'Place in the retry schedule; starts anew with a replay.';
 comment on column relay.outbox.crashes is 'Leases that ran out since the last recorded attempt.';
 -- No lease column is indexed, so that leasing is a heap-only update.

@@ -130,7 +130,8 @@ async fn commit_groups(
             }
         }
         let events: usize = group.iter().map(|call| call.events.len()).sum();
-        waiting.fetch_sub(events, Ordering::Relaxed);
+        let left = waiting.fetch_sub(events, Ordering::Relaxed) - events;
+        metrics::ingest_queue(left);
         commit(&pool, group).await;
         recorded.iter().for_each(|told| told.notify_one());
     }
