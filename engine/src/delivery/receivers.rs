@@ -179,6 +179,12 @@ pub async fn load(
     ids: &[ConnectionId],
 ) -> Result<HashMap<ConnectionId, Receiver>, sqlx::Error> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    // One snapshot for both: a connection that is removed, or given another secret, in between must
+    // not be seen with the secrets of another moment, or with none.
+    let mut tx = engine.db.work.begin().await?;
+    sqlx::query("set transaction isolation level repeatable read, read only")
+        .execute(&mut *tx)
+        .await?;
     let rows = sqlx::query_as!(
         ConnectionRow,
         r#"select id, organization_id, provider, installation_id, display_name, metadata, status,
@@ -187,7 +193,7 @@ pub async fn load(
            from relay.organization_integrations where id = any($1)"#,
         &ids,
     )
-    .fetch_all(&engine.db.work)
+    .fetch_all(&mut *tx)
     .await?;
     // The row's own token serves where there is no secret beside it: rows of the old core.
     let sealed = sqlx::query!(
@@ -203,8 +209,9 @@ pub async fn load(
            order by connection_id, version desc"#,
         &ids,
     )
-    .fetch_all(&engine.db.work)
+    .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     let mut receivers = HashMap::with_capacity(rows.len());
     for row in rows {
         let connection = Connection::from(row);

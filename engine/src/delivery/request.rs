@@ -19,6 +19,9 @@ pub enum Unsendable {
     /// The stored URL is no URL.
     #[error("the connection has no usable webhook URL")]
     Url,
+    /// There is nothing to sign with; nothing is ever sent unsigned.
+    #[error("the connection has no signing secret")]
+    Secret,
     /// A header would not be valid HTTP.
     #[error("a header value is not valid HTTP")]
     Header(#[from] InvalidHeaderValue),
@@ -82,9 +85,27 @@ pub fn signed_headers(
     put("webhook-id", &id)?;
     put("webhook-timestamp", &timestamp.to_string())?;
     // The documented header carries one signature; the newest secret makes it.
-    if let Some(newest) = secrets.first() {
-        put("x-deptex-signature", &signing::deptex_signature(newest, body))?;
-        put("webhook-signature", &signing::standard_signature(secrets, &id, timestamp, body))?;
-    }
+    let newest = secrets.first().ok_or(Unsendable::Secret)?;
+    put("x-deptex-signature", &signing::deptex_signature(newest, body))?;
+    put("webhook-signature", &signing::standard_signature(secrets, &id, timestamp, body))?;
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_built_without_a_secret_to_sign_it() {
+        let id = DeliveryId(uuid::Uuid::from_u128(1));
+        let now = "2026-02-25T12:00:00Z".parse().expect("a timestamp");
+        let body = Bytes::from_static(b"{}");
+        let unsigned = signed_headers(&[], "test.ping", id, 1, now, &body);
+        assert!(matches!(unsigned, Err(Unsendable::Secret)));
+        let signed = signed_headers(&[Secret::new("whsec_AAAA")], "test.ping", id, 1, now, &body);
+        let signed = signed.expect("it can be signed");
+        for header in ["x-deptex-signature", "webhook-signature", "webhook-id"] {
+            assert!(signed.contains_key(header), "{header}");
+        }
+    }
 }
