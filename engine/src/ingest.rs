@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use sqlx::PgPool;
@@ -19,6 +19,10 @@ use crate::{clock::Timestamp, db, event::NewEvent, ids::EventId, metrics};
 const COMMITTERS: usize = 2;
 /// The most events of one commit, but for a single caller's own batch.
 const COMMIT_EVENTS_MAX: usize = 500;
+/// A group of fewer waits for the commit under way instead of making one of its own beside it.
+const COMMIT_EVENTS_WORTHWHILE: usize = 64;
+/// For how long at most.
+const GATHER_MAX: Duration = Duration::from_millis(5);
 /// The most payload of one commit, but for a single caller's own batch.
 const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How much payload may wait in memory before callers are turned away.
@@ -72,12 +76,14 @@ impl Ingest {
         let (calls, queue) = mpsc::channel(QUEUE_CALLS_MAX);
         let queue = Arc::new(Mutex::new(queue));
         let waiting = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Gate::default());
         for _ in 0..COMMITTERS {
             tokio::spawn(commit_groups(
                 pool.clone(),
                 queue.clone(),
                 waiting.clone(),
                 recorded.to_vec(),
+                gate.clone(),
             ));
         }
         Self { calls, room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)), waiting }
@@ -114,6 +120,7 @@ async fn commit_groups(
     queue: Arc<Mutex<mpsc::Receiver<Call>>>,
     waiting: Arc<AtomicUsize>,
     recorded: Vec<Arc<Notify>>,
+    gate: Arc<Gate>,
 ) {
     loop {
         let mut group = Vec::new();
@@ -122,18 +129,66 @@ async fn commit_groups(
             let Some(first) = queue.recv().await else { return };
             let (mut events, mut bytes) = (first.events.len(), first.bytes);
             group.push(first);
-            while events < COMMIT_EVENTS_MAX && bytes < COMMIT_BYTES_MAX {
-                let Ok(next) = queue.try_recv() else { break };
-                events += next.events.len();
-                bytes += next.bytes;
-                group.push(next);
+            let mut gather = || {
+                while events < COMMIT_EVENTS_MAX && bytes < COMMIT_BYTES_MAX {
+                    let Ok(next) = queue.try_recv() else { break };
+                    events += next.events.len();
+                    bytes += next.bytes;
+                    group.push(next);
+                }
+                events
+            };
+            if gather() < COMMIT_EVENTS_WORTHWHILE && gate.is_busy() {
+                // A commit costs about the same for few events as for many: these few wait for the
+                // one under way, and for whoever joins them until then.
+                gate.wait_briefly().await;
+                gather();
             }
         }
+        let _under_way = gate.enter();
         let events: usize = group.iter().map(|call| call.events.len()).sum();
         let left = waiting.fetch_sub(events, Ordering::Relaxed) - events;
         metrics::ingest_queue(left);
         commit(&pool, group).await;
         recorded.iter().for_each(|told| told.notify_one());
+    }
+}
+
+/// Knows whether a commit is under way.
+#[derive(Debug, Default)]
+struct Gate {
+    under_way: AtomicUsize,
+    ended: Notify,
+}
+
+impl Gate {
+    fn is_busy(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until a commit ends, but never for long: it may be a large one.
+    async fn wait_briefly(&self) {
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        // Listening first, asking then: an end in between is not missed.
+        ended.as_mut().enable();
+        if self.is_busy() {
+            let _ = tokio::time::timeout(GATHER_MAX, ended).await;
+        }
+    }
+
+    fn enter(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        UnderWay(self)
+    }
+}
+
+struct UnderWay<'a>(&'a Gate);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify_waiters();
     }
 }
 

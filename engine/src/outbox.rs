@@ -234,48 +234,34 @@ pub async fn claim(
     Ok(Claim { deliveries, cursor })
 }
 
-/// Prolongs leases that are still ours. Returns how many were.
+/// Prolongs leases that are still ours, and returns those. A row that somebody holds locked is left
+/// alone: most likely it is being settled, and waiting for it could be a deadlock, since a settlement
+/// takes its rows in an order of its own.
 pub async fn renew(
     pool: &PgPool,
     held: &[(OrganizationId, DeliveryId, i64)],
     lease: Duration,
-) -> Result<u64, sqlx::Error> {
+) -> Result<Vec<(OrganizationId, DeliveryId, i64)>, sqlx::Error> {
     let (organizations, deliveries, leases) = columns(held);
-    let done = sqlx::query!(
+    let rows = sqlx::query!(
         r#"
+        with free as materialized (
+            select o.organization_id, o.delivery_id
+            from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as h(organization_id, delivery_id, lease)
+            join relay.outbox o
+                on o.organization_id = h.organization_id and o.delivery_id = h.delivery_id
+                   and o.lease = h.lease
+            for update of o skip locked
+        )
         update relay.outbox o set lease_until = now() + $4
-        from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as h(organization_id, delivery_id, lease)
-        where o.organization_id = h.organization_id and o.delivery_id = h.delivery_id
-          and o.lease = h.lease
+        from free
+        where o.organization_id = free.organization_id and o.delivery_id = free.delivery_id
+        returning o.organization_id, o.delivery_id, o.lease as "lease!"
         "#,
         &organizations,
         &deliveries,
         &leases,
         interval(lease),
-    )
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Which of some leases are still ours and have not run out.
-pub async fn still_held(
-    pool: &PgPool,
-    held: &[(OrganizationId, DeliveryId, i64)],
-) -> Result<Vec<(OrganizationId, DeliveryId, i64)>, sqlx::Error> {
-    let (organizations, deliveries, leases) = columns(held);
-    let rows = sqlx::query!(
-        r#"
-        select o.organization_id, o.delivery_id, o.lease as "lease!"
-        from relay.outbox o
-        join unnest($1::uuid[], $2::uuid[], $3::bigint[]) as h(organization_id, delivery_id, lease)
-            on o.organization_id = h.organization_id and o.delivery_id = h.delivery_id
-               and o.lease = h.lease
-        where o.lease_until > now()
-        "#,
-        &organizations,
-        &deliveries,
-        &leases,
     )
     .fetch_all(pool)
     .await?;

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 
 const CHANNEL: &str = "relay_outbox";
 /// At most one announcement in this time, however many commits there are.
-const DEBOUNCE: Duration = Duration::from_millis(2);
+const DEBOUNCE: Duration = Duration::from_millis(4);
 /// The wait before listening again after the connection was lost.
 const RELISTEN: Duration = Duration::from_secs(1);
 

@@ -22,10 +22,11 @@ pub(crate) enum Metric {
     CpuMsPer1000,
     EngineRssMib,
     FloorRatio,
+    FloorP99Ratio,
 }
 
 impl Metric {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::DeliveriesPerSecond,
         Self::AcceptedPerSecond,
         Self::ArrivalP50Ms,
@@ -35,6 +36,7 @@ impl Metric {
         Self::CpuMsPer1000,
         Self::EngineRssMib,
         Self::FloorRatio,
+        Self::FloorP99Ratio,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Metric {
             Self::CpuMsPer1000 => "engine + Postgres CPU ms per 1,000",
             Self::EngineRssMib => "largest engine process, MiB",
             Self::FloorRatio => "share of the floor's rate",
+            Self::FloorP99Ratio => "p99, times the floor's",
         }
     }
 }
@@ -73,6 +76,8 @@ fn one() -> usize {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) promised: bool,
+    /// Held only in a run with a floor, or only in one without; in both where it is not said.
+    beside_floor: Option<bool>,
     load: Shape,
     #[serde(default)]
     at_least: BTreeMap<Metric, f64>,
@@ -119,13 +124,16 @@ pub(crate) fn rows(text: Option<&str>) -> anyhow::Result<Vec<Row>> {
     Ok(file.row)
 }
 
-/// Every bound of every row that applies to this shape. What was not measured keeps no bound.
+/// Every bound of every row that applies to this shape. What was not measured keeps no bound; a row
+/// that wants a floor is left out where none was measured, and where one was, the others are shown only.
 pub(crate) fn judge(
     rows: &[Row],
     shape: Shape,
     measured: impl Fn(Metric) -> Option<f64>,
 ) -> Vec<Verdict> {
-    let bounds = rows.iter().filter(|row| row.load == shape).flat_map(|row| {
+    let has_floor = measured(Metric::FloorRatio).is_some();
+    let applies = |row: &&Row| row.load == shape && (has_floor || row.beside_floor != Some(true));
+    let bounds = rows.iter().filter(applies).flat_map(|row| {
         let least = row.at_least.iter().map(|(metric, bound)| (*metric, Bound::AtLeast(*bound)));
         let most = row.at_most.iter().map(|(metric, bound)| (*metric, Bound::AtMost(*bound)));
         least.chain(most).map(move |(metric, bound)| (row, metric, bound))
@@ -135,7 +143,7 @@ pub(crate) fn judge(
             let measured = measured(metric);
             Verdict {
                 row: row.name.clone(),
-                promised: row.promised,
+                promised: row.promised && row.beside_floor.is_none_or(|beside| beside == has_floor),
                 metric,
                 bound,
                 measured,
@@ -167,6 +175,27 @@ mod tests {
         let verdicts = verdicts(4_800.0, 40.0);
         assert_eq!(verdicts.len(), 2);
         assert!(verdicts.iter().all(|verdict| verdict.row == "first" && verdict.kept));
+    }
+
+    #[test]
+    fn beside_a_floor_the_first_row_is_held_to_shares_of_it() {
+        let rows = rows(None).expect("our file is well formed");
+        let promised = |rate_ratio: f64, p99_ratio: f64| -> Vec<(String, bool)> {
+            let measured = |metric| match metric {
+                Metric::DeliveriesPerSecond => Some(1.0),
+                Metric::FloorRatio => Some(rate_ratio),
+                Metric::FloorP99Ratio => Some(p99_ratio),
+                _ => None,
+            };
+            let all = judge(&rows, SHAPE, measured);
+            all.into_iter().filter(|v| v.promised).map(|v| (v.row, v.kept)).collect()
+        };
+        let named = |rate, p99| {
+            let row = "first, beside the floor".to_owned();
+            vec![(row.clone(), rate), (row, p99)]
+        };
+        assert_eq!(promised(0.25, 4.35), named(true, true));
+        assert_eq!(promised(0.24, 4.36), named(false, false));
     }
 
     #[test]

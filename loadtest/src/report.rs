@@ -84,12 +84,16 @@ impl Report {
             .into_iter()
             .filter_map(|metric| Some((metric, figure(&rounds, metric)?)))
             .collect();
-        let rate = figures.get(&Metric::DeliveriesPerSecond).map(|figure| figure.median);
-        let floor = figure(&floor_rounds, Metric::DeliveriesPerSecond).map(|figure| figure.median);
-        if let (Some(rate), Some(floor)) = (rate, floor) {
-            let ratio = round(rate / floor);
-            let figure = Figure { median: ratio, least: ratio, most: ratio };
-            figures.insert(Metric::FloorRatio, figure);
+        for (ratio, of) in [
+            (Metric::FloorRatio, Metric::DeliveriesPerSecond),
+            (Metric::FloorP99Ratio, Metric::ArrivalP99Ms),
+        ] {
+            let ours = figures.get(&of).map(|figure| figure.median);
+            let floor = figure(&floor_rounds, of).map(|figure| figure.median);
+            if let (Some(ours), Some(floor)) = (ours, floor) {
+                let value = round(ours / floor);
+                figures.insert(ratio, Figure { median: value, least: value, most: value });
+            }
         }
         let median = |metric| figures.get(&metric).map(|figure: &Figure| figure.median);
         let verdicts = budgets::judge(rows, load.shape(), median);

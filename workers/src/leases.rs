@@ -124,8 +124,11 @@ impl Leases {
         ids
     }
 
-    fn snapshot(&self) -> Vec<(OrganizationId, DeliveryId, i64)> {
-        self.map().iter().map(|(id, hold)| (hold.organization_id, *id, hold.lease)).collect()
+    /// What was taken or renewed so long ago.
+    fn older_than(&self, age: Duration) -> Vec<(OrganizationId, DeliveryId, i64)> {
+        let map = self.map();
+        let old = map.iter().filter(|(_, hold)| hold.good_since.elapsed() >= age);
+        old.map(|(id, hold)| (hold.organization_id, *id, hold.lease)).collect()
     }
 
     fn renewed(&self, held: &[(OrganizationId, DeliveryId, i64)], asked_at: Instant) {
@@ -162,21 +165,15 @@ pub(crate) async fn renew(engine: Engine, leases: Arc<Leases>) {
     let length = engine.config.lease;
     loop {
         tokio::time::sleep(length / 3).await;
-        let held = leases.snapshot();
+        let held = leases.older_than(length / 6);
         if held.is_empty() {
             continue;
         }
         let asked_at = Instant::now();
         match outbox::renew(engine.db.lease_pool(), &held, length).await {
-            // A lease that another worker took is not ours again by this: only where all were
-            // renewed is it known for each; otherwise they age, and run out here as they do there.
-            Ok(renewed) if renewed == held.len() as u64 => leases.renewed(&held, asked_at),
-            Ok(renewed) => {
-                tracing::debug!(held = held.len(), renewed, "some leases had ended before renewal");
-                let alive =
-                    outbox::still_held(engine.db.lease_pool(), &held).await.unwrap_or_default();
-                leases.renewed(&alive, asked_at);
-            }
+            // Whatever was not renewed is being settled, or is not ours any more: it ages, and runs
+            // out here as it does there.
+            Ok(renewed) => leases.renewed(&renewed, asked_at),
             Err(error) => {
                 tracing::warn!(error = %error, held = held.len(), "leases were not renewed")
             }

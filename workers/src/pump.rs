@@ -22,6 +22,8 @@ use crate::{lanes::Lanes, leases::Leases};
 
 /// The most deliveries of one claim.
 const CLAIM_MAX: usize = 500;
+/// The least time between two claims: each costs about the same for few deliveries as for many.
+const BETWEEN: Duration = Duration::from_millis(3);
 /// The wait after a claim that found something: more may have come meanwhile.
 const BUSY: Duration = Duration::from_millis(5);
 /// The first wait after a claim found nothing.
@@ -55,6 +57,7 @@ pub(crate) fn start(
         handover,
         cursor: Cursor::default(),
         claim_at: Instant::now(),
+        claimed_at: Instant::now(),
         idle: IDLE_MIN,
         more: false,
     };
@@ -70,6 +73,8 @@ struct Pump {
     capacity: usize,
     cursor: Cursor,
     claim_at: Instant,
+    /// When the last claim began.
+    claimed_at: Instant,
     idle: Duration,
     /// Whether the last claim left due deliveries behind for want of room.
     more: bool,
@@ -99,6 +104,7 @@ impl Pump {
                 && (Instant::now() >= self.claim_at || (self.more && room >= self.capacity / 4))
             {
                 self.more = false;
+                self.claimed_at = Instant::now();
                 claiming.spawn(claim(
                     self.engine.clone(),
                     self.leases.clone(),
@@ -125,7 +131,9 @@ impl Pump {
                 Some(claimed) = claiming.join_next() => self.took(claimed.ok().flatten()),
                 () = handover.closed() => break,
                 () = leases.place_free(), if self.lanes.has_next() => {}
-                () = work_waiting.notified(), if may_claim => self.claim_at = Instant::now(),
+                () = work_waiting.notified(), if may_claim => {
+                    self.claim_at = Instant::now().max(self.claimed_at + BETWEEN);
+                }
                 () = tokio::time::sleep_until(self.claim_at.into()), if may_claim => {}
             }
         }

@@ -17,7 +17,7 @@ const BATCH_MAX: usize = 500;
 /// Below this a batch waits a moment for more.
 const BATCH_WORTHWHILE: usize = 64;
 /// How long it waits.
-const LINGER: Duration = Duration::from_millis(2);
+const LINGER: Duration = Duration::from_millis(6);
 /// The wait between tries while the database is away.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 

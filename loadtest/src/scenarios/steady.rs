@@ -245,7 +245,7 @@ impl Round {
                 engine.map(|usage| round(usage.rss_mib)).reduce(f64::max)
             }
             // Known only once the floor was measured as well.
-            Metric::FloorRatio => None,
+            Metric::FloorRatio | Metric::FloorP99Ratio => None,
         }
     }
 

@@ -261,3 +261,41 @@ async fn b37_polling_alone_drains_the_outbox() {
         world.receiver.arrivals("/hook").iter().map(tests::Arrival::marker).collect();
     assert_eq!((markers.len(), world.receiver.count("/hook")), (50, 50));
 }
+
+/// A settlement holds some rows while it waits for others; renewing must pass over them, or the two
+/// wait for each other until Postgres ends one of them.
+#[tokio::test]
+async fn renewing_leases_passes_over_a_row_that_is_locked() {
+    let world = World::builder().env("RELAY_LEASE", "3s").start().await;
+    let org = new_id();
+    world.receiver.answer("/hook", [Answer::ok().held()]);
+    world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    let batch: Vec<_> = ["one", "two"].iter().map(|marker| found(org, marker)).collect();
+    world.relay.emit_batch(&batch).await;
+    world.receiver.wait_for("/hook", 2).await;
+    let mut tx = world.sql().begin().await.expect("a transaction can begin");
+    let locked: Uuid = sqlx::query_scalar(
+        "select delivery_id from relay.outbox order by delivery_id limit 1 for update",
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .expect("there are two");
+    let until = || async {
+        let until: chrono::DateTime<chrono::Utc> =
+            sqlx::query_scalar("select lease_until from relay.outbox where delivery_id <> $1")
+                .bind(locked)
+                .fetch_one(world.sql())
+                .await
+                .expect("the other one is leased");
+        until
+    };
+    let before = until().await;
+    wait_until("the other lease to be renewed", LONG, || async {
+        (until().await > before).then_some(())
+    })
+    .await;
+    tx.rollback().await.expect("it rolls back");
+    world.receiver.release();
+    world.run_until_idle().await;
+    assert_eq!(world.receiver.count("/hook"), 2);
+}
