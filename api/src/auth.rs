@@ -11,11 +11,12 @@ use axum::{
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
 use engine::{
-    Engine, connection::Actor, http::HttpClient, ids::OrganizationId, membership::membership,
+    connection::Actor, db::DbError, http::HttpClient, ids::OrganizationId, membership::membership,
     secret::Secret,
 };
 use serde_json::Value;
 use url::Url;
+use uuid::Uuid;
 
 use self::{
     jwks::Jwks,
@@ -69,17 +70,18 @@ impl Auth {
             service_keys: config.service_keys,
         }
     }
+
+    /// Where it is written who belongs to an organization.
+    pub(crate) fn membership(&self) -> MembershipSource {
+        self.membership
+    }
 }
 
-/// Somebody who belongs to the organization in the path, and so may look.
+/// Somebody with a good token, whatever they belong to.
 #[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) organization_id: OrganizationId,
-    pub(crate) actor: Actor,
-    may_manage: bool,
-}
+pub(crate) struct Person(Claims);
 
-impl FromRequestParts<App> for Member {
+impl FromRequestParts<App> for Person {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
@@ -91,18 +93,68 @@ impl FromRequestParts<App> for Member {
                 "Your sign-in cannot be checked at the moment. Please try again",
             ),
         })?;
-        let params = RawPathParams::from_request_parts(parts, app)
-            .await
-            .map_err(|_| ApiError::not_found("Organization"))?;
-        let organization_id = path_id(&params, "org", "Organization")?;
+        Ok(Self(claims))
+    }
+}
+
+impl Person {
+    /// As a member of an organization, or else the answer that `stranger` makes.
+    async fn member_of(
+        self,
+        app: &App,
+        organization_id: OrganizationId,
+        stranger: impl FnOnce() -> ApiError,
+    ) -> Result<Member, ApiError> {
+        let Self(claims) = self;
         // A stranger spends his own allowance, never the organization's.
         app.check_rate(claims.sub)?;
-        let may_manage = may_manage(app, organization_id, &claims)
-            .await?
-            .ok_or(ApiError::not_found("Organization"))?;
+        let may_manage = match app.auth().membership {
+            MembershipSource::Claims => claimed(&claims.app_metadata, organization_id),
+            MembershipSource::Postgres => looked_up(app, organization_id, claims.sub).await?,
+        };
+        let may_manage = may_manage.ok_or_else(stranger)?;
         app.check_rate(organization_id.0)?;
         let actor = Actor::user(claims.sub, claims.email);
-        Ok(Self { organization_id, actor, may_manage })
+        Ok(Member { organization_id, actor, may_manage })
+    }
+
+    /// As somebody who may change the integrations of an organization that no path names. Where the
+    /// query or the body names it, the core answers a stranger with 403.
+    pub(crate) async fn manager_of(
+        self,
+        app: &App,
+        organization_id: OrganizationId,
+    ) -> Result<Manager, ApiError> {
+        self.member_of(app, organization_id, ApiError::not_a_member).await?.into_manager()
+    }
+}
+
+/// Somebody who belongs to the organization in the path, and so may look.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) organization_id: OrganizationId,
+    pub(crate) actor: Actor,
+    may_manage: bool,
+}
+
+impl Member {
+    fn into_manager(self) -> Result<Manager, ApiError> {
+        if !self.may_manage {
+            return Err(ApiError::forbidden());
+        }
+        Ok(Manager { organization_id: self.organization_id, actor: self.actor })
+    }
+}
+
+impl FromRequestParts<App> for Member {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let person = Person::from_request_parts(parts, app).await?;
+        let stranger = || ApiError::not_found("Organization");
+        let params = RawPathParams::from_request_parts(parts, app).await.map_err(|_| stranger())?;
+        let organization_id = path_id(&params, "org", "Organization")?;
+        person.member_of(app, organization_id, stranger).await
     }
 }
 
@@ -117,29 +169,33 @@ impl FromRequestParts<App> for Manager {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let member = Member::from_request_parts(parts, app).await?;
-        if !member.may_manage {
-            return Err(ApiError::forbidden());
-        }
-        Ok(Self { organization_id: member.organization_id, actor: member.actor })
+        Member::from_request_parts(parts, app).await?.into_manager()
     }
 }
 
-/// `None` for somebody who does not belong to the organization.
-async fn may_manage(
+/// Whether somebody who was a manager some minutes ago still is one, for a request that carries no
+/// token of theirs. Memberships that stand only in tokens cannot be asked for: they count as they did.
+pub(crate) async fn still_manages(
     app: &App,
     organization_id: OrganizationId,
-    claims: &Claims,
-) -> Result<Option<bool>, ApiError> {
-    Ok(match app.auth().membership {
-        MembershipSource::Claims => claimed(&claims.app_metadata, organization_id),
+    user_id: Uuid,
+) -> Result<bool, DbError> {
+    match app.auth().membership {
+        MembershipSource::Claims => Ok(true),
         MembershipSource::Postgres => {
-            let engine: &Engine = app.engine();
-            membership(engine, organization_id, claims.sub)
-                .await?
-                .map(|found| grants(&found.role, &found.permissions))
+            Ok(looked_up(app, organization_id, user_id).await? == Some(true))
         }
-    })
+    }
+}
+
+/// Whether the core's tables let a person manage integrations; `None` for a stranger.
+async fn looked_up(
+    app: &App,
+    organization_id: OrganizationId,
+    user_id: Uuid,
+) -> Result<Option<bool>, DbError> {
+    let found = membership(app.engine(), organization_id, user_id).await?;
+    Ok(found.map(|found| grants(&found.role, &found.permissions)))
 }
 
 fn claimed(app_metadata: &Value, organization_id: OrganizationId) -> Option<bool> {
@@ -165,7 +221,6 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
     use serde_json::json;
-    use uuid::Uuid;
 
     #[test]
     fn only_a_bearer_header_carries_a_credential() {

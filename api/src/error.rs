@@ -61,6 +61,12 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
+    /// For routes whose query or body names the organization: the core answers strangers so.
+    pub(crate) fn not_a_member() -> Self {
+        let message = "Not a member of this organization";
+        Self::new(StatusCode::FORBIDDEN, "not_a_member", message)
+    }
+
     /// `what` names the thing: another organization's is indistinguishable from none.
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} not found"))
@@ -114,7 +120,7 @@ impl IntoResponse for ApiError {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.code == "unauthorized" {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert("www-authenticate", scheme);
         }

@@ -1,6 +1,6 @@
 //! Reads what a request carries: ids in the path, bounded bodies, JSON, filters.
 
-use std::{str::FromStr, time::Duration};
+use std::{convert::Infallible, str::FromStr, time::Duration};
 
 use axum::{
     body::Body,
@@ -19,6 +19,7 @@ use engine::{
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::{App, error::ApiError};
@@ -39,11 +40,13 @@ pub(crate) fn path_id<T: From<Uuid>>(
     what: &str,
 ) -> Result<T, ApiError> {
     let text = params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
-    // Only the usual spelling: `parse_str` would take braces and other forms as well.
-    text.filter(|text| text.len() == 36)
-        .and_then(|text| Uuid::parse_str(text).ok())
-        .map(T::from)
-        .ok_or(ApiError::not_found(what))
+    text.and_then(id).ok_or(ApiError::not_found(what))
+}
+
+/// An id in its usual spelling alone: `parse_str` would take braces and other forms as well.
+pub(crate) fn id<T: From<Uuid>>(text: &str) -> Option<T> {
+    let text = Some(text).filter(|text| text.len() == 36)?;
+    Uuid::parse_str(text).ok().map(T::from)
 }
 
 macro_rules! id_in_path {
@@ -234,6 +237,32 @@ where
     serde::Deserialize::deserialize(deserializer).map(Some)
 }
 
+/// The parameters of a query string. One that is given twice says nothing, as one that is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn read(query: &str) -> Self {
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        match (values.next(), values.next()) {
+            (Some(value), None) if !value.is_empty() => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl FromRequestParts<App> for Parameters {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        Ok(Self::read(parts.uri.query().unwrap_or_default()))
+    }
+}
+
 /// One value of a query string, or a 422 that names it.
 pub(crate) fn filter<T: FromStr>(name: &str, value: &str, expected: &str) -> Result<T, ApiError> {
     value.parse().map_err(|_| {
@@ -254,6 +283,15 @@ mod tests {
         name: Option<String>,
         #[serde(deserialize_with = "nullable")]
         icon: Option<Option<String>>,
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_twice_says_nothing() {
+        let parameters = Parameters::read("state=a%20b&code=1&code=2&empty=&x");
+        assert_eq!(parameters.get("state"), Some("a b"));
+        for name in ["code", "empty", "x", "absent"] {
+            assert_eq!(parameters.get(name), None, "{name}");
+        }
     }
 
     fn parsed(text: &str) -> Result<Sample, (u16, &'static str, String)> {

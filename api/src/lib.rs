@@ -1,19 +1,24 @@
 //! HTTP in: routes, who may call them, and the document that describes them. The engine decides.
 //!
 //! `openapi` lists the routes; `routes` has a file for each resource; `auth` says who asks; `extract`
-//! reads what they sent; `error` is the one shape of a refusal; `layers` holds what is true for every
-//! request; `serve` listens.
+//! reads what they sent; `frontend` knows where browsers are sent back to, `browser` knows them again;
+//! `error` is the one shape of a refusal; `layers` holds what is true for every request; `serve` listens.
 
 mod auth;
+mod browser;
 mod docs_page;
 mod error;
 mod extract;
+mod frontend;
 mod layers;
 mod openapi;
 mod routes;
 mod serve;
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
     Router,
@@ -39,6 +44,9 @@ pub struct ApiConfig {
     pub frontend_urls: Vec<Url>,
     /// How many requests of admins an organization has in a minute.
     pub requests_per_minute: u32,
+    /// Whether a consent must end in the browser that it began in. The browser must be able to keep a
+    /// cookie of this API: frontend and API on one site.
+    pub bind_browsers: bool,
 }
 
 /// What every handler gets. Cheap to clone.
@@ -51,6 +59,7 @@ struct Parts {
     auth: Auth,
     limiter: Limiter,
     frontend_urls: Vec<Url>,
+    bind_browsers: bool,
 }
 
 impl App {
@@ -59,11 +68,30 @@ impl App {
     pub fn new(engine: Engine, config: ApiConfig) -> Self {
         let auth = Auth::new(config.auth, &engine.http);
         let limiter = Limiter::per_minute(config.requests_per_minute);
-        Self(Arc::new(Parts { engine, auth, limiter, frontend_urls: config.frontend_urls }))
+        let ApiConfig { frontend_urls, bind_browsers, .. } = config;
+        Self(Arc::new(Parts { engine, auth, limiter, frontend_urls, bind_browsers }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// Where browsers are sent back to.
+    pub(crate) fn frontend(&self) -> &Url {
+        static UNSET: LazyLock<Url> =
+            LazyLock::new(|| Url::parse("http://localhost:3000").expect("it is a URL"));
+        let configured = self.0.engine.config.frontend_url.as_ref();
+        configured.or(self.0.frontend_urls.first()).unwrap_or(&UNSET)
+    }
+
+    pub(crate) fn binds_browsers(&self) -> bool {
+        self.0.bind_browsers
+    }
+
+    /// Whether browsers reach this API over HTTPS.
+    pub(crate) fn is_https(&self) -> bool {
+        let own = self.0.engine.config.backend_url.as_ref();
+        own.is_some_and(|url| url.scheme() == "https")
     }
 
     pub(crate) fn auth(&self) -> &Auth {

@@ -9,8 +9,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App,
     routes::{
-        connection_settings, connections, custom_integrations, deliveries, events, health, icons,
-        scoped,
+        access_token, connection_settings, connections, custom_integrations, deliveries,
+        destinations, events, health, icons, install, providers, scoped, token_lease,
     },
 };
 
@@ -26,6 +26,7 @@ use crate::{
     modifiers(&Schemes),
     tags(
         (name = "Events", description = "For the core: recording what happened."),
+        (name = "Connecting", description = "Linking accounts at other services."),
         (name = "Custom integrations", description = "An organization's own webhooks."),
         (name = "Connections", description = "The accounts that an organization has linked."),
         (name = "Team and project scope", description = "Connections that serve one team or one project."),
@@ -56,7 +57,7 @@ impl Modify for Schemes {
 
 /// The routes with their descriptions.
 pub(crate) fn documented_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    scoped::add_to(OpenApiRouter::with_openapi(Document::openapi()))
         .routes(routes!(events::record))
         .routes(routes!(events::catalogue))
         .routes(routes!(custom_integrations::create))
@@ -67,16 +68,14 @@ pub(crate) fn documented_routes() -> OpenApiRouter<App> {
         .routes(routes!(connections::list))
         .routes(routes!(connections::remove))
         .routes(routes!(connection_settings::show, connection_settings::change))
-        .routes(routes!(scoped::list_team))
-        .routes(routes!(scoped::create_team))
-        .routes(routes!(scoped::change_team))
-        .routes(routes!(scoped::test_team))
-        .routes(routes!(scoped::remove_team))
-        .routes(routes!(scoped::list_project))
-        .routes(routes!(scoped::create_project))
-        .routes(routes!(scoped::change_project))
-        .routes(routes!(scoped::test_project))
-        .routes(routes!(scoped::remove_project))
+        .routes(routes!(providers::list))
+        .routes(routes!(install::begin))
+        .routes(routes!(install::come_back))
+        .routes(routes!(access_token::connect))
+        .routes(routes!(destinations::list))
+        .routes(routes!(destinations::choose))
+        .routes(routes!(destinations::test))
+        .routes(routes!(token_lease::lend))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::replay))
@@ -117,6 +116,6 @@ mod tests {
                 assert!(names.insert(name), "{method} {path} shares its operationId");
             }
         }
-        assert_eq!(names.len(), 26);
+        assert_eq!(names.len(), 34);
     }
 }

@@ -91,6 +91,11 @@ pub(crate) fn is_locked_out(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
+/// Whether a row that must be the only one of its kind was there before.
+pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
 /// The few statements of the hot path touch few rows of tables that grow and shrink by the minute:
 /// they are planned once, and always by index, whatever the tables held at that moment.
 const BY_INDEX: &[(&str, &str)] = &[

@@ -6,9 +6,13 @@ use tokio::sync::Notify;
 use url::Url;
 
 use crate::{
-    db::Db, delivery::receivers::Receivers, http::HttpClient, ingest::Ingest, retry::RetrySchedule,
+    connection::tokens::TokenCache, db::Db, delivery::receivers::Receivers, http::HttpClient,
+    ingest::Ingest, oauth::config::ProvidersConfig, pace::Paces, retry::RetrySchedule,
     secret::KeyRing,
 };
+
+/// How long a refresh that is under way may take once everything else has ended.
+const REFRESH_END: Duration = Duration::from_secs(15);
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub struct EngineConfig {
     pub connection_concurrency: usize,
     /// How long product events and attempts are kept.
     pub retention: Duration,
+    /// The operator's registrations with providers, and where those are reached.
+    pub providers: ProvidersConfig,
 }
 
 impl Default for EngineConfig {
@@ -39,6 +45,7 @@ impl Default for EngineConfig {
             worker_concurrency: 256,
             connection_concurrency: 64,
             retention: Duration::from_secs(30 * 24 * 60 * 60),
+            providers: ProvidersConfig::default(),
         }
     }
 }
@@ -62,6 +69,10 @@ pub struct Parts {
     pub recorded: Arc<Notify>,
     /// Connections in memory.
     pub receivers: Receivers,
+    /// Whose turn it is to call providers.
+    pub paces: Paces,
+    /// Access tokens in memory.
+    pub tokens: TokenCache,
 }
 
 /// Relay's rules over one database. Cheap to clone.
@@ -83,7 +94,19 @@ impl Engine {
             work_waiting,
             recorded,
             receivers: Receivers::default(),
+            paces: Paces::default(),
+            tokens: TokenCache::default(),
         }))
+    }
+}
+
+impl Engine {
+    /// Ends in order: what a provider answered to a refresh is stored, then the database is left.
+    pub async fn close(&self) {
+        if tokio::time::timeout(REFRESH_END, self.tokens.idle()).await.is_err() {
+            tracing::error!("a refresh was still under way at the end: its tokens may be lost");
+        }
+        self.db.close().await;
     }
 }
 

@@ -10,6 +10,7 @@ mod catalogue;
 mod facts;
 mod headline;
 mod parse;
+mod ticket;
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -22,8 +23,10 @@ use crate::{
     json::{JsonRefused, quoted},
 };
 
-pub use body::{rfc3339, webhook_body};
+pub use body::{rfc3339, webhook_body, webhook_body_with};
 pub use catalogue::{ALIASES, CATALOGUE, KindInfo, TEST_PING, canonical};
+#[cfg(test)]
+pub(crate) use headline::tests::recorded;
 pub use headline::{BODY_CHARS_MAX, Notification, TITLE_CHARS_MAX, headline};
 pub use parse::{ParsedBody, parse_body};
 

@@ -50,7 +50,8 @@ pub enum AppendError {
     Database(#[from] sqlx::Error),
 }
 
-/// Appends events to a stream that stands at version `after` (0 for a new one).
+/// Appends events to a stream that stands at version `after` (0 for a new one). A connection that is
+/// older than the log begins its stream with [`ConnectionEvent::Adopted`], at the version it has.
 pub async fn append(
     tx: &mut PgConnection,
     organization_id: OrganizationId,
@@ -62,7 +63,8 @@ pub async fn append(
 ) -> Result<i64, AppendError> {
     let version = after + i64::try_from(events.len()).unwrap_or(0);
     // The row update is the optimistic lock: of two writers after the same version, one finds none.
-    let moved = if after == 0 {
+    let begins = after == 0 || matches!(events.first(), Some(ConnectionEvent::Adopted { .. }));
+    let moved = if begins {
         sqlx::query!(
             "insert into relay.streams (stream_id, organization_id, version) values ($1, $2, $3)
              on conflict do nothing",
@@ -103,4 +105,30 @@ pub async fn append(
     .execute(&mut *tx)
     .await?;
     Ok(version)
+}
+
+/// Whether a stream was ever begun.
+pub(crate) async fn has_stream(
+    tx: &mut PgConnection,
+    stream: ConnectionId,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists(select from relay.streams where stream_id = $1) as "exists!""#,
+        stream.0
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// Makes the writers of some streams wait until the transaction ends, so that what is read next stays
+/// true. In the order of ids: two callers never wait for each other.
+pub(crate) async fn hold(tx: &mut PgConnection, streams: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "select stream_id from relay.streams where stream_id = any($1)
+         order by stream_id for update",
+        streams,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(())
 }

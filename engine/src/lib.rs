@@ -6,6 +6,7 @@
 //! 4. [`delivery`]: attempts one (built, signed by [`signing`], sent through [`http`]), decides what
 //!    the answer means ([`retry`]), settles it, lists it, replays it.
 //! 5. [`connection`]: the linked accounts, event-sourced in [`event_log`]; their secrets in [`secret`].
+//! 6. [`provider`]: the services, one value each; [`oauth`]: consent and tokens, once for all of them.
 //!
 //! Deciding is pure; remembering is SQL beside the function that runs it. Nothing here knows a web
 //! framework or a job runner.
@@ -26,10 +27,12 @@ pub mod ingest;
 pub mod json;
 pub mod membership;
 pub mod metrics;
+pub mod oauth;
 pub mod outbox;
 pub mod pace;
 pub mod partitions;
 pub mod projection;
+pub mod provider;
 pub mod retry;
 pub mod secret;
 pub mod signing;

@@ -1,10 +1,10 @@
-//! Who belongs to an organization, by the core's own tables beside ours.
+//! Who and what belongs to an organization, by the core's own tables beside ours.
 
 use serde_json::Value;
 use sqlx::Row;
 use uuid::Uuid;
 
-use crate::{db::DbError, engine::Engine, ids::OrganizationId};
+use crate::{connection::Scope, db::DbError, engine::Engine, ids::OrganizationId};
 
 /// A person's place in an organization.
 #[derive(Clone, Debug)]
@@ -37,4 +37,25 @@ pub async fn membership(
         Ok(Membership { role: row.try_get("role")?, permissions: row.try_get("permissions")? })
     })
     .transpose()
+}
+
+/// Whether a team or a project is the organization's, by the core's `teams` and `projects`.
+pub async fn has_part(
+    engine: &Engine,
+    organization_id: OrganizationId,
+    part: Scope,
+) -> Result<bool, DbError> {
+    let (statement, id) = match part {
+        Scope::Organization => return Ok(true),
+        Scope::Team(id) => (
+            "select exists (select from public.teams where organization_id = $1 and id = $2)",
+            id.0,
+        ),
+        Scope::Project(id) => (
+            "select exists (select from public.projects where organization_id = $1 and id = $2)",
+            id.0,
+        ),
+    };
+    let found = sqlx::query_scalar(statement).bind(organization_id.0).bind(id);
+    Ok(found.fetch_one(&engine.db.api).await?)
 }

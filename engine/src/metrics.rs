@@ -15,6 +15,15 @@ pub fn describe() {
         "HTTP requests made, by provider and class of answer."
     );
     describe_counter!("relay_settlements_total", "Deliveries settled, by settlement.");
+    describe_counter!("relay_verdicts_total", "Attempts judged, by provider and verdict.");
+    describe_counter!(
+        "relay_parked_total",
+        "Deliveries parked until somebody sets their connection right, by reason."
+    );
+    describe_counter!(
+        "relay_deferred_total",
+        "Deliveries put off without being charged for it, by reason."
+    );
     describe_counter!(
         "relay_leases_lost_total",
         "Settlements that touched no row: the lease had passed on."
@@ -30,6 +39,18 @@ pub fn describe() {
     describe_counter!(
         "relay_database_retries_total",
         "Statements repeated because the database was away, by statement."
+    );
+    describe_counter!(
+        "relay_token_refreshes_total",
+        "Access tokens renewed or minted, by provider and outcome."
+    );
+    describe_counter!(
+        "relay_callbacks_refused_total",
+        "Returns from a provider's consent page that were refused, by provider and reason."
+    );
+    describe_counter!(
+        "relay_operator_faults_total",
+        "Calls that failed because of our own registration or key, by provider and what is wrong."
     );
     describe_histogram!("relay_attempt_seconds", Unit::Seconds, "Duration of one HTTP exchange.");
     describe_histogram!(
@@ -85,9 +106,52 @@ pub fn attempt(provider: &str, class: &'static str, took: Duration) {
         .record(took.as_secs_f64());
 }
 
+/// What a provider's answers meant.
+pub fn verdict(provider: &str, verdict: &'static str) {
+    counter!("relay_verdicts_total", "provider" => provider_label(provider), "verdict" => verdict)
+        .increment(1);
+}
+
+/// A delivery waits until somebody sets its connection right.
+pub fn parked(reason: &'static str) {
+    counter!("relay_parked_total", "reason" => reason).increment(1);
+}
+
+/// A delivery was put off without being charged.
+pub fn deferred(reason: &'static str) {
+    counter!("relay_deferred_total", "reason" => reason).increment(1);
+}
+
 /// How late a delivery was claimed.
 pub fn delivery_lag(lag: Duration) {
     histogram!("relay_delivery_lag_seconds").record(lag.as_secs_f64());
+}
+
+/// A token was renewed or minted, or was not.
+pub fn token_refreshed(provider: &str, outcome: &'static str) {
+    counter!(
+        "relay_token_refreshes_total",
+        "provider" => provider_label(provider), "outcome" => outcome
+    )
+    .increment(1);
+}
+
+/// Somebody came back from a consent page and was not let in.
+pub fn callback_refused(provider: &str, reason: &'static str) {
+    counter!(
+        "relay_callbacks_refused_total",
+        "provider" => provider_label(provider), "reason" => reason
+    )
+    .increment(1);
+}
+
+/// Something of the operator's is wrong: a registration, a setting, a key.
+pub fn operator_fault(provider: &str, what: &'static str) {
+    counter!(
+        "relay_operator_faults_total",
+        "provider" => provider_label(provider), "what" => what
+    )
+    .increment(1);
 }
 
 /// Deliveries that one statement settled.
@@ -146,9 +210,5 @@ pub fn default_partition_rows(table: String, rows: i64) {
 
 /// Providers are a closed set; anything else would be a label of the customer's making.
 fn provider_label(provider: &str) -> &'static str {
-    match provider {
-        "custom_notification" => "custom_notification",
-        "custom_ticketing" => "custom_ticketing",
-        _ => "other",
-    }
+    crate::provider::find(provider).map_or("other", |known| known.id)
 }

@@ -1,4 +1,9 @@
-//! How fast one caller may go: a limiter for each organization.
+//! How fast one may go: callers of ours, by a limiter for each organization; and we ourselves at
+//! providers, by turns.
+
+mod turns;
+
+pub use turns::{Budget, INLINE_MAX, Paces, Payer, Turn};
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 

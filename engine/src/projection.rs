@@ -4,6 +4,7 @@ use futures_util::TryStreamExt;
 use serde_json::Value;
 
 use crate::{
+    clock::Timestamp,
     connection::{Connection, ConnectionEvent, store},
     db::DbError,
     engine::Engine,
@@ -113,7 +114,7 @@ async fn one(
             let event = ConnectionEvent::from_stored(&row.kind, &row.payload)
                 .map_err(|error| ProjectionError::Unreadable(id, error))?;
             match &mut folded {
-                None => folded = Connection::begin(id, owner, &event, row.occurred_at),
+                None => folded = begin(id, owner, &event, row.occurred_at, row.version),
                 Some(state) => state.apply(&event, row.occurred_at),
             }
             if folded.as_ref().map(|state| state.version) != Some(row.version) {
@@ -133,4 +134,17 @@ async fn one(
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// A stream begins with version 1, unless it adopted a connection that had one already.
+fn begin(
+    id: ConnectionId,
+    owner: OrganizationId,
+    event: &ConnectionEvent,
+    at: Timestamp,
+    version: i64,
+) -> Option<Connection> {
+    let begun = Connection::begin(id, owner, event, at)?;
+    let is_adopted = matches!(event, ConnectionEvent::Adopted { .. });
+    Some(Connection { version: if is_adopted { version } else { 1 }, ..begun })
 }

@@ -37,6 +37,13 @@ impl Secret {
         self.0.expose_secret()
     }
 
+    /// 32 random bytes in 43 characters of base64url: a state, or a PKCE verifier.
+    #[must_use]
+    pub fn random() -> Self {
+        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
+        Self::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))
+    }
+
     /// `whsec_` and 64 hexadecimal digits: 32 random bytes.
     #[must_use]
     pub fn new_webhook_secret() -> Self {
@@ -56,6 +63,12 @@ impl std::fmt::Debug for Secret {
 pub enum Purpose {
     /// Signs what a custom webhook receives.
     Signing,
+    /// What requests to a provider carry.
+    AccessToken,
+    /// What makes a new access token.
+    RefreshToken,
+    /// What proves that the consent which ends is the one that began.
+    PkceVerifier,
 }
 
 impl Purpose {
@@ -64,7 +77,18 @@ impl Purpose {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Signing => "signing",
+            Self::AccessToken => "access_token",
+            Self::RefreshToken => "refresh_token",
+            Self::PkceVerifier => "pkce_verifier",
         }
+    }
+
+    /// From the stored word; `None` for one that this version does not know.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        [Self::Signing, Self::AccessToken, Self::RefreshToken, Self::PkceVerifier]
+            .into_iter()
+            .find(|purpose| purpose.as_str() == text)
     }
 }
 

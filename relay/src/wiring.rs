@@ -98,6 +98,7 @@ pub(crate) async fn engine_over(
         worker_concurrency: settings.worker_concurrency as usize,
         connection_concurrency: settings.connection_concurrency as usize,
         retention: settings.retention,
+        providers: settings.providers.clone(),
     };
     Ok(Engine::new(db, keys, http, config))
 }
@@ -108,13 +109,20 @@ pub(crate) fn random_key() -> SecretString {
     SecretString::from(STANDARD.encode(bytes))
 }
 
-/// Binds the API's address and returns the future that serves it until `stop`.
-pub(crate) async fn api(
+/// Binds the API's address.
+pub(crate) async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("RELAY_LISTEN: cannot listen on {}", settings.listen))
+}
+
+/// Serves the API until `stop`.
+pub(crate) fn api(
     settings: &Settings,
     engine: Engine,
+    listener: TcpListener,
     stop: CancellationToken,
-) -> anyhow::Result<(std::net::SocketAddr, impl Future<Output = std::io::Result<()>> + Send + use<>)>
-{
+) -> impl Future<Output = std::io::Result<()>> + Send + use<> {
     let secret = |text: &SecretString| Secret::new(text.expose_secret());
     let auth = api::AuthConfig {
         jwt_secret: settings.supabase_jwt_secret.as_ref().map(secret),
@@ -132,13 +140,10 @@ pub(crate) async fn api(
             auth,
             frontend_urls: vec![settings.frontend_url.clone()],
             requests_per_minute: REQUESTS_PER_MINUTE,
+            bind_browsers: settings.bind_browser,
         },
     );
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("RELAY_LISTEN: cannot listen on {}", settings.listen))?;
-    let address = listener.local_addr()?;
-    Ok((address, api::serve(listener, app, stop)))
+    api::serve(listener, app, stop)
 }
 
 /// Starts collecting metrics and serves them until `stop`.

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use engine::{Engine, partitions};
+use engine::{
+    Engine,
+    connection::tokens,
+    delivery::{expire_parked, tickets::tidy_turns},
+    partitions,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How often partitions are looked after.
@@ -10,20 +15,65 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(15 * 60);
 /// How often the gauges are read.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
+/// How often tokens that are near their end are looked for.
+const TOKENS_EVERY: Duration = Duration::from_secs(30);
+
 /// Does the periodic duties until `stop`. Several processes may do them: each is harmless to repeat.
 pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
+    // Tokens wait for providers, and the gauges should not wait along.
+    tokio::join!(tend_tables(&engine, &stop), tend_tokens(&engine, &stop));
+}
+
+async fn tend_tokens(engine: &Engine, stop: &CancellationToken) {
+    let mut due = tokio::time::interval(TOKENS_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let tended = tokio::select! {
+            () = stop.cancelled() => return,
+            // A refresh that was begun goes on by itself.
+            tended = async { due.tick().await; tokens::tend(engine).await } => tended,
+        };
+        match tended {
+            Ok(tended) if tended == tokens::Tended::default() => {}
+            Ok(tended) => {
+                let tokens::Tended { renewed, failed, purged } = tended;
+                tracing::info!(renewed, failed, states.purged = purged, "tokens tended");
+            }
+            Err(error) => tracing::warn!(error = %error, "tokens were not tended"),
+        }
+    }
+}
+
+async fn tend_tables(engine: &Engine, stop: &CancellationToken) {
     let mut partitions_due = tokio::time::interval(PARTITIONS_EVERY);
     let mut measure_due = tokio::time::interval(MEASURE_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = partitions_due.tick() => tend_partitions(&engine).await,
+            _ = partitions_due.tick() => {
+                tidy_queue(engine).await;
+                tend_partitions(engine).await;
+            }
             _ = measure_due.tick() => {
-                if let Err(error) = partitions::measure(&engine).await {
+                if let Err(error) = partitions::measure(engine).await {
                     tracing::warn!(error = %error, "the gauges were not read");
                 }
             }
         }
+    }
+}
+
+/// Gives up what nobody will ever send, and forgets who waited for a ticket in vain.
+async fn tidy_queue(engine: &Engine) {
+    match expire_parked(engine, engine.config.retention).await {
+        Ok(0) => {}
+        Ok(expired) => {
+            tracing::warn!(expired, "deliveries expired: nobody set their connections right")
+        }
+        Err(error) => tracing::warn!(error = %error, "old parked deliveries were not given up"),
+    }
+    if let Err(error) = tidy_turns(engine).await {
+        tracing::warn!(error = %error, "the queues for tickets were not tidied");
     }
 }
 

@@ -168,6 +168,7 @@ mod tests {
             claimed,
             receiver: Arc::new(engine::delivery::receivers::Receiver::for_tests(connection)),
             event: None,
+            ticket_key: None,
         }
     }
 

@@ -194,6 +194,13 @@ impl Pump {
     }
 }
 
+/// Asks nothing for connections whose providers want to be left alone: what is queued for them stays
+/// as it is, however much it is.
+fn hold_back(wants: &mut Vec<Want>, held: &[ConnectionId]) {
+    wants.retain(|want| !held.contains(&want.connection_id));
+    wants.extend(held.iter().map(|id| Want { connection_id: *id, room: 0 }));
+}
+
 /// One claim with all that its deliveries need. `None` when the database is away.
 fn claim(
     engine: Engine,
@@ -202,7 +209,8 @@ fn claim(
     room: usize,
     cursor: Cursor,
 ) -> impl Future<Output = Option<Claimed>> + Send + 'static {
-    let wants = lanes.wants();
+    let mut wants = lanes.wants();
+    hold_back(&mut wants, &engine.paces.held(Instant::now()));
     let window = i32::try_from(lanes.window()).unwrap_or(i32::MAX);
     let limit = room.min(CLAIM_MAX);
     async move {
@@ -268,5 +276,19 @@ fn claim(
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b23_nothing_is_claimed_for_who_is_held_and_others_keep_their_room() {
+        let id = |n| ConnectionId(uuid::Uuid::from_u128(n));
+        let mut wants = [1, 2].map(|n| Want { connection_id: id(n), room: 8 }).to_vec();
+        hold_back(&mut wants, &[id(2), id(3)]);
+        let rooms: Vec<_> = wants.iter().map(|want| (want.connection_id, want.room)).collect();
+        assert_eq!(rooms, [(id(1), 8), (id(2), 0), (id(3), 0)]);
     }
 }

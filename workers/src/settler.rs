@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use engine::{
-    Engine, connection,
-    delivery::{DeliveryReason, Settlement, attempt::Settled, store},
+    Engine,
+    delivery::{self, DeliveryReason, Settlement, attempt::Settled, store},
     ids::{DeliveryId, OrganizationId},
     metrics,
 };
@@ -115,21 +115,23 @@ async fn write(engine: &Engine, leases: &Leases, settled: &[Settled]) {
 fn account(engine: &Engine, settled: &[Settled], written: usize) {
     metrics::settle_batch(settled.len());
     metrics::leases_lost((settled.len() - written) as u64);
-    for name in ["delivered", "retrying", "dead", "skipped", "cancelled"] {
+    for name in ["delivered", "retrying", "deferred", "parked", "dead", "skipped", "cancelled"] {
         let count = settled.iter().filter(|one| one.settlement.as_str() == name).count();
         if count > 0 {
             metrics::settled(name, count as u64);
         }
     }
     for one in settled {
-        if one.settlement == Settlement::Dead(DeliveryReason::Gone) {
-            let (engine, claimed) = (engine.clone(), one.claimed.clone());
-            tokio::spawn(async move {
-                let (owner, id) = (claimed.organization_id, claimed.connection_id);
-                if let Err(error) = connection::disable(&engine, owner, id, "receiver_gone").await {
-                    tracing::warn!(connection.id = %id, error = %error, "a connection whose receiver is gone was not switched off");
-                }
-            });
+        match one.settlement {
+            Settlement::Parked(reason) => metrics::parked(DeliveryReason::as_str(reason)),
+            Settlement::Deferred(_, reason) => metrics::deferred(DeliveryReason::as_str(reason)),
+            _ => {}
         }
+    }
+    if delivery::has_follow_up(settled) {
+        let telling: Vec<Settled> =
+            settled.iter().filter(|one| one.consequence.is_some()).cloned().collect();
+        let engine = engine.clone();
+        tokio::spawn(async move { delivery::follow_up(&engine, &telling).await });
     }
 }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use engine::{
-    connection::{self, ConnectionView, Scope},
+    connection::{self, ConnectionView, Scope, revocation::revoke_url},
     ids::{ConnectionId, OrganizationId},
 };
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::{
     App,
     auth::{Manager, Member},
     error::{ApiError, ErrorBody, connection_error},
-    extract::ConnectionInPath,
+    extract::{ConnectionInPath, ScopeInPath},
 };
 
 /// A linked account. These fields, and no others.
@@ -69,6 +69,9 @@ pub(crate) struct ConnectionRemoved {
     /// Where the admin can take back what was granted at the service.
     #[serde(rename = "revokeUrl", skip_serializing_if = "Option::is_none")]
     revoke_url: Option<String>,
+    /// `Connection removed`, for a team's or a project's connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
 }
 
 /// List connections
@@ -105,7 +108,8 @@ pub(crate) async fn connected(
 
 /// Remove a connection
 ///
-/// Nothing more is sent to it, what is queued is cancelled, and its secrets are deleted.
+/// Nothing more is sent to it, what is queued is cancelled, and its secrets are deleted. Its access is
+/// taken back at the provider where there is a call for that; `revokeUrl` is where an admin does it by hand.
 #[utoipa::path(
     delete, operation_id = "remove_connection", path = "/api/integrations/organizations/{org}/connections/{id}", tag = "Connections",
     params(("org" = Uuid, Path, description = "The organization"), ("id" = Uuid, Path, description = "The connection")),
@@ -119,71 +123,26 @@ pub(crate) async fn connected(
 pub(crate) async fn remove(
     State(app): State<App>,
     manager: Manager,
+    ScopeInPath(scope): ScopeInPath,
     ConnectionInPath(id): ConnectionInPath,
 ) -> Result<Json<ConnectionRemoved>, ApiError> {
-    let removed = remove_from(&app, &manager, Scope::Organization, id).await?;
+    let organization_id = manager.organization_id;
+    let removed =
+        connection::disconnect(app.engine(), organization_id, id, Some(scope), &manager.actor)
+            .await
+            .map_err(connection_error("Connection"))?;
     Ok(Json(ConnectionRemoved {
         success: true,
-        revoke_url: revoke_url(&removed.provider, &removed.metadata),
+        revoke_url: revoke_url(app.engine(), &removed.provider, &removed.metadata),
         installation_id: Some(removed.installation_id).filter(|id| !id.is_empty()),
         provider: removed.provider,
+        message: (scope != Scope::Organization).then_some("Connection removed"),
     }))
-}
-
-pub(crate) async fn remove_from(
-    app: &App,
-    manager: &Manager,
-    scope: Scope,
-    id: ConnectionId,
-) -> Result<ConnectionView, ApiError> {
-    let organization_id = manager.organization_id;
-    connection::disconnect(app.engine(), organization_id, id, Some(scope), &manager.actor)
-        .await
-        .map_err(connection_error("Connection"))
-}
-
-/// The page of a service on which an admin takes its grant back, where it has one.
-fn revoke_url(provider: &str, metadata: &Value) -> Option<String> {
-    let text = |name: &str| metadata.get(name).and_then(Value::as_str);
-    Some(match provider {
-        "gitlab" => {
-            let base = text("gitlab_url").unwrap_or("https://gitlab.com").trim_end_matches('/');
-            format!("{base}/-/user_settings/applications")
-        }
-        "bitbucket" => "https://bitbucket.org/account/settings/applications/".to_owned(),
-        "slack" => "https://app.slack.com/".to_owned(),
-        "discord" => match text("guild_id") {
-            Some(guild) => format!("https://discord.com/channels/{guild}"),
-            None => "https://discord.com/developers/applications".to_owned(),
-        },
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn where_to_revoke_is_told_for_the_services_that_have_a_page_for_it() {
-        let table = [
-            ("gitlab", json!({}), Some("https://gitlab.com/-/user_settings/applications")),
-            (
-                "gitlab",
-                json!({ "gitlab_url": "https://git.example/" }),
-                Some("https://git.example/-/user_settings/applications"),
-            ),
-            ("bitbucket", json!({}), Some("https://bitbucket.org/account/settings/applications/")),
-            ("slack", json!({}), Some("https://app.slack.com/")),
-            ("discord", json!({ "guild_id": "7" }), Some("https://discord.com/channels/7")),
-            ("github", json!({}), None),
-            ("custom_notification", json!({}), None),
-        ];
-        for (provider, metadata, expected) in table {
-            assert_eq!(revoke_url(provider, &metadata).as_deref(), expected, "{provider}");
-        }
-    }
 
     #[test]
     fn what_is_absent_is_left_out() {
@@ -192,6 +151,7 @@ mod tests {
             provider: "slack".into(),
             installation_id: None,
             revoke_url: None,
+            message: None,
         };
         assert_eq!(
             serde_json::to_string(&removed).expect("it serializes"),

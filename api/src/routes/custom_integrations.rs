@@ -1,4 +1,5 @@
-//! Custom webhooks of an organization: create, change, test. The routes of the integrations guide.
+//! Custom webhooks: create, change, test. The routes of the integrations guide; [`super::scoped`] puts
+//! the same handlers at the addresses of teams and projects.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::{
     App,
     auth::Manager,
     error::{ApiError, ErrorBody, connection_error},
-    extract::{CustomInPath, SeedJson, nullable},
+    extract::{CustomInPath, ScopeInPath, SeedJson, nullable},
 };
 
 const WHAT: &str = "Custom integration";
@@ -140,16 +141,8 @@ pub(crate) struct TestResult {
 pub(crate) async fn create(
     State(app): State<App>,
     manager: Manager,
+    ScopeInPath(scope): ScopeInPath,
     SeedJson(body): SeedJson<NewCustomBody>,
-) -> Result<Json<CustomCreated>, ApiError> {
-    create_in(&app, &manager, Scope::Organization, body).await
-}
-
-pub(crate) async fn create_in(
-    app: &App,
-    manager: &Manager,
-    scope: Scope,
-    body: NewCustomBody,
 ) -> Result<Json<CustomCreated>, ApiError> {
     let present = |field: Option<String>| field.filter(|text| !text.trim().is_empty());
     let (Some(name), Some(category), Some(webhook_url)) =
@@ -206,20 +199,11 @@ pub(crate) async fn create_in(
 pub(crate) async fn change(
     State(app): State<App>,
     manager: Manager,
+    ScopeInPath(scope): ScopeInPath,
     CustomInPath(id): CustomInPath,
     SeedJson(body): SeedJson<CustomChangeBody>,
 ) -> Result<Json<CustomChanged>, ApiError> {
-    change_in(&app, &manager, Scope::Organization, id, body).await
-}
-
-pub(crate) async fn change_in(
-    app: &App,
-    manager: &Manager,
-    scope: Scope,
-    id: ConnectionId,
-    body: CustomChangeBody,
-) -> Result<Json<CustomChanged>, ApiError> {
-    require_custom(app, manager.organization_id, scope, id).await?;
+    require_custom(&app, manager.organization_id, scope, id).await?;
     let overlap = body.secret_overlap_seconds.filter(|seconds| *seconds > 0);
     let change = ConnectionChange {
         name: body.name,
@@ -267,25 +251,17 @@ pub(crate) async fn change_in(
 pub(crate) async fn test(
     State(app): State<App>,
     manager: Manager,
+    ScopeInPath(scope): ScopeInPath,
     CustomInPath(id): CustomInPath,
 ) -> Result<Response, ApiError> {
-    test_in(&app, &manager, Scope::Organization, id).await
-}
-
-pub(crate) async fn test_in(
-    app: &App,
-    manager: &Manager,
-    scope: Scope,
-    id: ConnectionId,
-) -> Result<Response, ApiError> {
-    require_custom(app, manager.organization_id, scope, id).await?;
+    require_custom(&app, manager.organization_id, scope, id).await?;
     let outcome = connection::send_test(app.engine(), manager.organization_id, id)
         .await
         .map_err(seed_error)?;
     Ok(test_answer(outcome).into_response())
 }
 
-fn test_answer(outcome: TestOutcome) -> (StatusCode, Json<TestResult>) {
+pub(crate) fn test_answer(outcome: TestOutcome) -> (StatusCode, Json<TestResult>) {
     let late = outcome.timed_out;
     let result = TestResult {
         success: outcome.success,

@@ -31,7 +31,7 @@ const AN_INSTANT: &str = "an instant such as 2026-02-25T12:00:00Z";
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described here: unknown names must be refused one by one")]
 pub(crate) struct ListQuery {
-    /// `pending`, `delivered`, `dead`, `skipped`, `cancelled` or `expired`.
+    /// `pending`, `parked`, `delivered`, `dead`, `skipped`, `cancelled` or `expired`.
     status: Option<String>,
     /// Only to this connection.
     connection_id: Option<Uuid>,
@@ -67,7 +67,7 @@ pub(crate) struct DeliveryItem {
     #[schema(example = "vulnerability.found")]
     event: Option<String>,
     subject: Option<String>,
-    /// `pending`, `delivered`, `dead`, `skipped`, `cancelled` or `expired`.
+    /// `pending`, `parked`, `delivered`, `dead`, `skipped`, `cancelled` or `expired`.
     #[schema(example = "delivered")]
     status: String,
     /// Requests made so far.
@@ -75,12 +75,18 @@ pub(crate) struct DeliveryItem {
     next_due_at: Option<DateTime<Utc>>,
     /// The last answer's HTTP status.
     status_code: Option<i16>,
-    /// The last failure's class.
+    /// The last failure's class, or the provider's own code for it.
     error_class: Option<String>,
     /// The last failure in words.
     error: Option<String>,
-    /// Why it ended as it did.
+    /// Why it ended as it did, or is parked.
+    #[schema(example = "no_destination")]
     reason: Option<String>,
+    /// The provider's id of what was made of it.
+    #[schema(example = "SEC-12")]
+    external_id: Option<String>,
+    /// Where to look at that.
+    external_url: Option<String>,
     /// `live`, `retry` or `replay`.
     class: String,
     created_at: DateTime<Utc>,
@@ -104,6 +110,8 @@ impl From<DeliveryView> for DeliveryItem {
             error_class: view.error_class,
             error: view.error,
             reason: view.reason,
+            external_id: view.external_id,
+            external_url: view.external_url,
             class: view.class,
             created_at: view.created_at,
             updated_at: view.updated_at,
@@ -121,11 +129,16 @@ pub(crate) struct AttemptItem {
     duration_ms: Option<f64>,
     /// The answer's HTTP status.
     status_code: Option<i16>,
+    /// The failure's class, or the provider's own code for it.
     error_class: Option<String>,
     error: Option<String>,
+    /// The provider's id of what was made.
+    external_id: Option<String>,
+    /// Where to look at that.
+    external_url: Option<String>,
     /// The beginning of the answer's body, as the receiver wrote it: show it as text only.
     response_head: Option<String>,
-    /// `delivered`, `retrying`, `dead`, `skipped`, `cancelled` or `expired`.
+    /// `delivered`, `retrying`, `parked`, `dead`, `skipped`, `cancelled` or `expired`.
     settlement: String,
     reason: Option<String>,
     next_due_at: Option<DateTime<Utc>>,
@@ -143,6 +156,8 @@ impl From<AttemptView> for AttemptItem {
             status_code: view.status_code,
             error_class: view.error_class,
             error: view.error,
+            external_id: view.external_id,
+            external_url: view.external_url,
             response_head: view.response_head,
             settlement: view.settlement,
             reason: view.reason,
@@ -217,7 +232,7 @@ fn parse_filter(query: &str) -> Result<DeliveryFilter, ApiError> {
         let (name, value) = (name.as_ref(), value.as_ref());
         match name {
             "status" => {
-                let words = "pending, delivered, dead, skipped, cancelled or expired";
+                let words = "pending, parked, delivered, dead, skipped, cancelled or expired";
                 wanted.status = Some(filter(name, value, words)?);
             }
             "connection_id" => wanted.connection_id = Some(filter(name, value, A_UUID)?),

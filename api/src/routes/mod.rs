@@ -1,13 +1,18 @@
 //! The routes, one file for each resource. A handler translates: the engine decides.
 
+pub(crate) mod access_token;
 pub(crate) mod connection_settings;
 pub(crate) mod connections;
 pub(crate) mod custom_integrations;
 pub(crate) mod deliveries;
+pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod icons;
+pub(crate) mod install;
+pub(crate) mod providers;
 pub(crate) mod scoped;
+pub(crate) mod token_lease;
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,23 +1,99 @@
-//! Connections and custom webhooks of one team or one project.
+//! What one team or one project has of its own: the organization's handlers once more at its address,
+//! and the two lists that differ.
 
-use axum::{Json, extract::State, response::Response};
+use axum::{Json, extract::State};
 use engine::connection::{ConnectionView, Scope};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        RefOr,
+        path::{Operation, Parameter},
+    },
+};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter},
+    routes,
+};
 
 use super::{
-    connections::{ConnectionItem, connected, remove_from},
-    custom_integrations::{
-        CustomChangeBody, CustomChanged, CustomCreated, NewCustomBody, TestResult, change_in,
-        create_in, scope_of, test_in,
-    },
+    connections::{self, ConnectionItem, connected},
+    custom_integrations::{self, scope_of},
 };
 use crate::{
     App,
-    auth::{Manager, Member},
+    auth::Member,
     error::{ApiError, ErrorBody},
-    extract::{ConnectionInPath, CustomInPath, ScopeInPath, SeedJson},
+    extract::ScopeInPath,
 };
+
+const TAG: &str = "Team and project scope";
+const ORGANIZATION: &str = "/api/integrations/organizations/{org}/";
+
+/// A part of an organization that can have connections of its own.
+struct Part {
+    name: &'static str,
+    /// Begins the addresses of what is its own.
+    address: &'static str,
+}
+
+const PARTS: [Part; 2] = [
+    Part { name: "team", address: "/api/organizations/{org}/teams/{team}/" },
+    Part { name: "project", address: "/api/organizations/{org}/projects/{project}/" },
+];
+
+/// Adds the routes of teams and projects.
+pub(crate) fn add_to(mut router: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    router = router.routes(routes!(list_team)).routes(routes!(list_project));
+    for part in &PARTS {
+        router = router
+            .routes(part.take(routes!(custom_integrations::create)))
+            .routes(part.take(routes!(custom_integrations::change)))
+            .routes(part.take(routes!(custom_integrations::test)))
+            .routes(part.take(routes!(connections::remove)));
+    }
+    router
+}
+
+impl Part {
+    /// A route of the organization at this part's address, described for it.
+    fn take(
+        &self,
+        (schemas, mut paths, router): UtoipaMethodRouter<App>,
+    ) -> UtoipaMethodRouter<App> {
+        let described = std::mem::take(&mut paths.paths).into_iter().map(|(path, mut item)| {
+            let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
+            operations.into_iter().flatten().for_each(|operation| self.describe(operation));
+            (path.replacen(ORGANIZATION, self.address, 1), item)
+        });
+        paths.paths = described.collect();
+        (schemas, paths, router)
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        let name = self.name;
+        operation.tags = Some(vec![TAG.to_owned()]);
+        operation.operation_id =
+            operation.operation_id.take().map(|id| id.replacen('_', &format!("_{name}_"), 1));
+        operation.summary =
+            operation.summary.take().map(|text| text.replacen(" a ", &format!(" a {name}'s "), 1));
+        operation.description =
+            Some(format!("As for the organization; the connection serves this {name} alone."));
+        for parameters in operation.parameters.iter_mut() {
+            parameters.insert(1, self.parameter(&parameters[0]));
+        }
+    }
+
+    /// The part's id, described as the organization's is.
+    fn parameter(&self, organization: &RefOr<Parameter>) -> RefOr<Parameter> {
+        let mut parameter = organization.clone();
+        if let RefOr::T(parameter) = &mut parameter {
+            self.name.clone_into(&mut parameter.name);
+            parameter.description = Some(format!("The {}", self.name));
+        }
+        parameter
+    }
+}
 
 /// A connection, and where it comes from.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,14 +123,6 @@ pub(crate) struct ProjectConnections {
     team: Vec<ScopedConnection>,
     /// The project's own.
     project: Vec<ScopedConnection>,
-}
-
-/// It was removed.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ScopedRemoved {
-    success: bool,
-    #[schema(example = "Connection removed")]
-    message: &'static str,
 }
 
 fn select(views: &[ConnectionView], scope: Scope, source: &'static str) -> Vec<ScopedConnection> {
@@ -111,192 +179,38 @@ pub(crate) async fn list_project(
     }))
 }
 
-/// Create a team's custom integration
-///
-/// As for the organization, but only the team's events reach it.
-#[utoipa::path(
-    post, operation_id = "create_team_custom_integration", path = "/api/organizations/{org}/teams/{team}/custom-integrations", tag = "Team and project scope",
-    params(("org" = Uuid, Path, description = "The organization"), ("team" = Uuid, Path, description = "The team")),
-    request_body = NewCustomBody,
-    responses(
-        (status = 200, description = "Created", body = CustomCreated),
-        (status = 400, description = "A field is missing or wrong; the sentence names it", body = ErrorBody),
-        (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 403, body = ErrorBody, description = "`forbidden`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
-    ),
-)]
-pub(crate) async fn create_team(
-    State(app): State<App>,
-    manager: Manager,
-    ScopeInPath(scope): ScopeInPath,
-    SeedJson(body): SeedJson<NewCustomBody>,
-) -> Result<Json<CustomCreated>, ApiError> {
-    create_in(&app, &manager, scope, body).await
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Change a team's custom integration
-///
-/// As for the organization.
-#[utoipa::path(
-    put, operation_id = "change_team_custom_integration", path = "/api/organizations/{org}/teams/{team}/custom-integrations/{id}", tag = "Team and project scope",
-    params(("org" = Uuid, Path, description = "The organization"), ("team" = Uuid, Path, description = "The team"), ("id" = Uuid, Path, description = "The connection")),
-    request_body = CustomChangeBody,
-    responses(
-        (status = 200, description = "Changed", body = CustomChanged),
-        (status = 400, description = "A field is wrong; the sentence names it", body = ErrorBody),
-        (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 403, body = ErrorBody, description = "`forbidden`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
-    ),
-)]
-pub(crate) async fn change_team(
-    State(app): State<App>,
-    manager: Manager,
-    ScopeInPath(scope): ScopeInPath,
-    CustomInPath(id): CustomInPath,
-    SeedJson(body): SeedJson<CustomChangeBody>,
-) -> Result<Json<CustomChanged>, ApiError> {
-    change_in(&app, &manager, scope, id, body).await
-}
-
-/// Test a team's custom integration
-///
-/// As for the organization.
-#[utoipa::path(
-    post, operation_id = "test_team_custom_integration", path = "/api/organizations/{org}/teams/{team}/custom-integrations/{id}/test", tag = "Team and project scope",
-    params(("org" = Uuid, Path, description = "The organization"), ("team" = Uuid, Path, description = "The team"), ("id" = Uuid, Path, description = "The connection")),
-    responses(
-        (status = 200, description = "What the receiver answered, or why it could not be reached", body = TestResult),
-        (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 403, body = ErrorBody, description = "`forbidden`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
-        (status = 504, description = "The receiver did not answer in time", body = TestResult),
-    ),
-)]
-pub(crate) async fn test_team(
-    State(app): State<App>,
-    manager: Manager,
-    ScopeInPath(scope): ScopeInPath,
-    CustomInPath(id): CustomInPath,
-) -> Result<Response, ApiError> {
-    test_in(&app, &manager, scope, id).await
-}
-
-/// Remove a team's connection
-///
-/// Only its own: what it inherits is removed at the organization.
-#[utoipa::path(
-    delete, operation_id = "remove_team_connection", path = "/api/organizations/{org}/teams/{team}/connections/{id}", tag = "Team and project scope",
-    params(("org" = Uuid, Path, description = "The organization"), ("team" = Uuid, Path, description = "The team"), ("id" = Uuid, Path, description = "The connection")),
-    responses(
-        (status = 200, description = "Removed", body = ScopedRemoved),
-        (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 403, body = ErrorBody, description = "`forbidden`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
-    ),
-)]
-pub(crate) async fn remove_team(
-    State(app): State<App>,
-    manager: Manager,
-    ScopeInPath(scope): ScopeInPath,
-    ConnectionInPath(id): ConnectionInPath,
-) -> Result<Json<ScopedRemoved>, ApiError> {
-    remove_from(&app, &manager, scope, id).await?;
-    Ok(Json(ScopedRemoved { success: true, message: "Connection removed" }))
-}
-
-/// Create a project's custom integration
-///
-/// As for the organization, but only the project's events reach it.
-#[utoipa::path(
-    post, operation_id = "create_project_custom_integration", path = "/api/organizations/{org}/projects/{project}/custom-integrations", tag = "Team and project scope",
-    params(("org" = Uuid, Path, description = "The organization"), ("project" = Uuid, Path, description = "The project")),
-    request_body = NewCustomBody,
-    responses(
-        (status = 200, description = "Created", body = CustomCreated),
-        (status = 400, description = "A field is missing or wrong; the sentence names it", body = ErrorBody),
-        (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 403, body = ErrorBody, description = "`forbidden`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
-    ),
-)]
-pub(crate) async fn create_project(
-    State(app): State<App>,
-    manager: Manager,
-    ScopeInPath(scope): ScopeInPath,
-    SeedJson(body): SeedJson<NewCustomBody>,
-) -> Result<Json<CustomCreated>, ApiError> {
-    create_in(&app, &manager, scope, body).await
-}
-
-/// Change a project's custom integration
-///
-/// As for the organization.
-#[utoipa::path(
-    put, operation_id = "change_project_custom_integration", path = "/api/organizations/{org}/projects/{project}/custom-integrations/{id}", tag = "Team and project scope",
-    params(("org" = Uuid, Path, description = "The organization"), ("project" = Uuid, Path, description = "The project"), ("id" = Uuid, Path, description = "The connection")),
-    request_body = CustomChangeBody,
-    responses(
-        (status = 200, description = "Changed", body = CustomChanged),
-        (status = 400, description = "A field is wrong; the sentence names it", body = ErrorBody),
-        (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 403, body = ErrorBody, description = "`forbidden`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
-    ),
-)]
-pub(crate) async fn change_project(
-    State(app): State<App>,
-    manager: Manager,
-    ScopeInPath(scope): ScopeInPath,
-    CustomInPath(id): CustomInPath,
-    SeedJson(body): SeedJson<CustomChangeBody>,
-) -> Result<Json<CustomChanged>, ApiError> {
-    change_in(&app, &manager, scope, id, body).await
-}
-
-/// Test a project's custom integration
-///
-/// As for the organization.
-#[utoipa::path(
-    post, operation_id = "test_project_custom_integration", path = "/api/organizations/{org}/projects/{project}/custom-integrations/{id}/test", tag = "Team and project scope",
-    params(("org" = Uuid, Path, description = "The organization"), ("project" = Uuid, Path, description = "The project"), ("id" = Uuid, Path, description = "The connection")),
-    responses(
-        (status = 200, description = "What the receiver answered, or why it could not be reached", body = TestResult),
-        (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 403, body = ErrorBody, description = "`forbidden`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
-        (status = 504, description = "The receiver did not answer in time", body = TestResult),
-    ),
-)]
-pub(crate) async fn test_project(
-    State(app): State<App>,
-    manager: Manager,
-    ScopeInPath(scope): ScopeInPath,
-    CustomInPath(id): CustomInPath,
-) -> Result<Response, ApiError> {
-    test_in(&app, &manager, scope, id).await
-}
-
-/// Remove a project's connection
-///
-/// Only its own: what it inherits is removed at the organization.
-#[utoipa::path(
-    delete, operation_id = "remove_project_connection", path = "/api/organizations/{org}/projects/{project}/connections/{id}", tag = "Team and project scope",
-    params(("org" = Uuid, Path, description = "The organization"), ("project" = Uuid, Path, description = "The project"), ("id" = Uuid, Path, description = "The connection")),
-    responses(
-        (status = 200, description = "Removed", body = ScopedRemoved),
-        (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 403, body = ErrorBody, description = "`forbidden`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
-    ),
-)]
-pub(crate) async fn remove_project(
-    State(app): State<App>,
-    manager: Manager,
-    ScopeInPath(scope): ScopeInPath,
-    ConnectionInPath(id): ConnectionInPath,
-) -> Result<Json<ScopedRemoved>, ApiError> {
-    remove_from(&app, &manager, scope, id).await?;
-    Ok(Json(ScopedRemoved { success: true, message: "Connection removed" }))
+    #[test]
+    fn a_parts_routes_are_the_organizations_at_its_own_address() {
+        let [team, project] = &PARTS;
+        for (part, address, id) in [
+            (team, "/api/organizations/{org}/teams/{team}/", "change_team_custom_integration"),
+            (
+                project,
+                "/api/organizations/{org}/projects/{project}/",
+                "change_project_custom_integration",
+            ),
+        ] {
+            let (_, paths, _) = part.take(routes!(custom_integrations::change));
+            let (path, item) = paths.paths.first_key_value().expect("it has an address");
+            assert_eq!(*path, format!("{address}custom-integrations/{{id}}"));
+            let operation = item.put.as_ref().expect("it changes");
+            assert_eq!(operation.operation_id.as_deref(), Some(id));
+            let summary = format!("Change a {}'s custom integration", part.name);
+            assert_eq!(operation.summary.as_deref(), Some(summary.as_str()));
+            let names: Vec<&str> = operation
+                .parameters
+                .iter()
+                .flatten()
+                .map(|parameter| match parameter {
+                    RefOr::T(parameter) => parameter.name.as_str(),
+                    RefOr::Ref(_) => "a reference",
+                })
+                .collect();
+            assert_eq!(names, ["org", part.name, "id"]);
+        }
+    }
 }

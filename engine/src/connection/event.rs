@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::state::Status;
 use crate::{
     clock::Timestamp,
     ids::{DeliveryId, ProjectId, TeamId},
+    provider::Destination,
 };
 
 /// What can happen to a connection. Never holds a secret.
@@ -31,6 +33,85 @@ pub enum ConnectionEvent {
         event_types: Vec<String>,
         /// Conditions on the events it wants.
         conditions: Option<Value>,
+    },
+    /// It came with a table of the old core, before this log: what it was then.
+    #[serde(rename = "connection.adopted")]
+    Adopted {
+        /// The service.
+        provider: String,
+        /// The service's own id for it.
+        installation_id: String,
+        /// What people call it.
+        display_name: String,
+        /// What the provider needs to know.
+        metadata: Value,
+        /// The team it serves, if only one.
+        team_id: Option<TeamId>,
+        /// The project it serves, if only one.
+        project_id: Option<ProjectId>,
+        /// Patterns of the kinds it wants.
+        event_types: Vec<String>,
+        /// Conditions on the events it wants.
+        conditions: Option<Value>,
+        /// How it stood.
+        status: Status,
+        /// Why it did not stand well.
+        status_reason: Option<String>,
+        /// Whether an admin had paused it.
+        paused: bool,
+        /// Its waits between attempts in seconds.
+        retry_schedule: Option<Vec<i32>>,
+        /// When it was first connected.
+        created_at: Timestamp,
+        /// When it was last connected.
+        connected_at: Timestamp,
+    },
+    /// An admin went through the provider's pages again.
+    #[serde(rename = "connection.reconnected")]
+    Reconnected {
+        /// The name from now on.
+        display_name: String,
+        /// The settings from now on.
+        metadata: Value,
+    },
+    /// An admin chose where its events go.
+    #[serde(rename = "connection.destination_chosen")]
+    DestinationChosen {
+        /// Where.
+        destination: Destination,
+    },
+    /// What was chosen does not take events.
+    #[serde(rename = "connection.destination_failing")]
+    DestinationFailing {
+        /// Why, as a stable code.
+        reason: String,
+    },
+    /// Its access token was renewed.
+    #[serde(rename = "connection.token_refreshed")]
+    TokenRefreshed {
+        /// Until when the new one holds, if the provider tells.
+        expires_at: Option<Timestamp>,
+    },
+    /// The provider no longer lets us in: an admin must connect again.
+    #[serde(rename = "connection.errored")]
+    Errored {
+        /// Why, as a stable code.
+        reason: String,
+    },
+    /// It works again without anybody's doing.
+    #[serde(rename = "connection.recovered")]
+    Recovered {},
+    /// The account is switched off at the provider.
+    #[serde(rename = "connection.suspended")]
+    Suspended {
+        /// Why, as a stable code.
+        reason: String,
+    },
+    /// After it was removed, its access was taken back at the provider, or not.
+    #[serde(rename = "connection.revoked")]
+    Revoked {
+        /// `revoked`, `kept_shared`, `refused` or `unreachable`.
+        outcome: String,
     },
     /// Its name or its settings changed.
     #[serde(rename = "connection.updated")]
@@ -104,6 +185,15 @@ impl ConnectionEvent {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Connected { .. } => "connection.connected",
+            Self::Adopted { .. } => "connection.adopted",
+            Self::Reconnected { .. } => "connection.reconnected",
+            Self::DestinationChosen { .. } => "connection.destination_chosen",
+            Self::DestinationFailing { .. } => "connection.destination_failing",
+            Self::TokenRefreshed { .. } => "connection.token_refreshed",
+            Self::Errored { .. } => "connection.errored",
+            Self::Recovered {} => "connection.recovered",
+            Self::Suspended { .. } => "connection.suspended",
+            Self::Revoked { .. } => "connection.revoked",
             Self::Updated { .. } => "connection.updated",
             Self::SubscriptionChanged { .. } => "connection.subscription_changed",
             Self::RetryScheduleChanged { .. } => "connection.retry_schedule_changed",
@@ -142,7 +232,33 @@ mod tests {
 
     #[test]
     fn every_event_reads_back_as_it_was() {
+        let destination =
+            Destination { id: "C1".into(), name: "#ops".into(), settings: Value::Null };
         let events = [
+            ConnectionEvent::Adopted {
+                provider: "slack".into(),
+                installation_id: "T1".into(),
+                display_name: "Ops".into(),
+                metadata: json!({ "team_name": "Ops" }),
+                team_id: None,
+                project_id: Some(ProjectId(uuid::Uuid::from_u128(7))),
+                event_types: vec!["*".into()],
+                conditions: None,
+                status: Status::Error,
+                status_reason: Some("invalid_grant".into()),
+                paused: true,
+                retry_schedule: Some(vec![1]),
+                created_at: at(1),
+                connected_at: at(2),
+            },
+            ConnectionEvent::Reconnected { display_name: "x".into(), metadata: json!({}) },
+            ConnectionEvent::DestinationChosen { destination },
+            ConnectionEvent::DestinationFailing { reason: "not_in_channel".into() },
+            ConnectionEvent::TokenRefreshed { expires_at: Some(at(5)) },
+            ConnectionEvent::Errored { reason: "invalid_grant".into() },
+            ConnectionEvent::Recovered {},
+            ConnectionEvent::Suspended { reason: "suspended_at_provider".into() },
+            ConnectionEvent::Revoked { outcome: "revoked".into() },
             ConnectionEvent::Paused {},
             ConnectionEvent::Resumed {},
             ConnectionEvent::Disabled { reason: "receiver_gone".into() },

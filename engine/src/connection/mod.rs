@@ -1,10 +1,19 @@
 //! A linked account: `state` decides, `store` remembers, and here is load → decide → append.
 
+pub mod connect_access_token;
 pub mod custom;
+mod decisions;
+pub mod destinations;
 pub mod event;
+pub mod health;
+pub mod install;
+pub(crate) mod linking;
+mod reseal;
+pub mod revocation;
 pub mod secrets;
 pub mod state;
 pub mod store;
+pub mod tokens;
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -12,6 +21,7 @@ use sqlx::PgConnection;
 pub use self::{
     custom::{Created, CustomCategory, NewCustom, TestOutcome, create_custom, send_test},
     event::ConnectionEvent,
+    health::{destination_failing, disable, errored, suspended},
     state::{Connection, Scope, Status},
     store::ConnectionView,
 };
@@ -19,7 +29,7 @@ pub use crate::event_log::Actor;
 use crate::{
     clock::Timestamp,
     db::DbError,
-    delivery::{DeliveryReason, cancel},
+    delivery::{DeliveryReason, cancel, resume},
     engine::Engine,
     event_log::{self, AppendError},
     ids::{ConnectionId, OrganizationId},
@@ -191,7 +201,14 @@ async fn change_once(
         secret = Some(fresh);
     }
     record(&mut tx, &mut state, &events, actor).await?;
+    let resumed = events.contains(&ConnectionEvent::Resumed {});
+    if resumed {
+        resume(&mut tx, id).await?;
+    }
     tx.commit().await?;
+    if resumed {
+        engine.made_due();
+    }
     Ok(Changed { secret, connection: state.into(), warnings })
 }
 
@@ -251,7 +268,8 @@ pub(crate) fn checked_subscription(
 }
 
 /// Removes a connection: nothing more is sent, what was promised is cancelled, secrets are gone.
-/// `scope`, where given, must be the connection's own.
+/// `scope`, where given, must be the connection's own. Afterwards its access is taken back at the
+/// provider, where there is a way: see [`revocation`].
 pub async fn disconnect(
     engine: &Engine,
     organization_id: OrganizationId,
@@ -270,6 +288,7 @@ pub async fn disconnect(
         // An event that is being fanned out at this moment may still be promised to it: a worker
         // finds it removed and cancels that delivery.
         let event = ConnectionEvent::Disconnected { cancelled: queued(&mut tx, id).await? };
+        let revocable = revocation::prepare(engine, &mut tx, &state).await?;
         match record(&mut tx, &mut state, &[event], actor).await {
             Err(ConnectionError::VersionConflict) => continue,
             other => other?,
@@ -277,6 +296,8 @@ pub async fn disconnect(
         cancel(&mut tx, organization_id, id, DeliveryReason::ConnectionRemoved).await?;
         secrets::forget(&mut tx, id).await?;
         tx.commit().await?;
+        engine.tokens.forget(id);
+        revocation::revoke(engine, &before, revocable).await;
         return Ok(before.into());
     }
     Err(ConnectionError::VersionConflict)
@@ -285,34 +306,12 @@ pub async fn disconnect(
 async fn queued(tx: &mut PgConnection, id: ConnectionId) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select count(*) as "count!" from relay.outbox
-           where shard = relay.shard_of($1) and connection_id = $1"#,
+           where shard in (relay.shard_of($1), relay.parked_shard_of($1))
+             and connection_id = $1"#,
         id.0
     )
     .fetch_one(tx)
     .await
-}
-
-/// Switches a connection off because of what its receiver answered. Asking twice is harmless.
-pub async fn disable(
-    engine: &Engine,
-    organization_id: OrganizationId,
-    id: ConnectionId,
-    reason: &'static str,
-) -> Result<(), ConnectionError> {
-    for _ in 0..TRIES_MAX {
-        let mut tx = engine.db.work.begin().await?;
-        let Some(mut state) = store::load(&mut tx, organization_id, id).await? else {
-            return Ok(());
-        };
-        let Some(event) = state.disable(reason) else { return Ok(()) };
-        match record(&mut tx, &mut state, &[event], &Actor::system()).await {
-            Err(ConnectionError::VersionConflict) => continue,
-            other => other?,
-        }
-        tx.commit().await?;
-        return Ok(());
-    }
-    Err(ConnectionError::VersionConflict)
 }
 
 /// Appends events and brings the read model up to them, in the caller's transaction.
@@ -327,11 +326,36 @@ pub(crate) async fn record(
     }
     let at = moment(tx).await?;
     let (organization_id, id) = (state.organization_id, state.id);
-    event_log::append(tx, organization_id, id, state.version, events, actor, at).await?;
+    let appended =
+        event_log::append(tx, organization_id, id, state.version, events, actor, at).await;
+    let is_behind = matches!(appended, Err(AppendError::VersionConflict));
+    if is_behind && !event_log::has_stream(tx, id).await? {
+        adopt(tx, state, events, actor, at).await?;
+    } else {
+        appended?;
+    }
     for event in events {
         state.apply(event, at);
     }
     store::save(tx, state).await?;
+    Ok(())
+}
+
+/// Begins the stream of a connection that came with a table of the old core, and appends to it.
+async fn adopt(
+    tx: &mut PgConnection,
+    state: &mut Connection,
+    events: &[ConnectionEvent],
+    actor: &Actor,
+    at: Timestamp,
+) -> Result<(), ConnectionError> {
+    let (organization_id, id, version) = (state.organization_id, state.id, state.version);
+    let adopted = state.adopted();
+    *state = Connection::begin(id, organization_id, &adopted, at)
+        .map(|begun| Connection { version, ..begun })
+        .expect("a stream may begin with `adopted`");
+    let all = [std::slice::from_ref(&adopted), events].concat();
+    event_log::append(tx, organization_id, id, version - 1, &all, actor, at).await?;
     Ok(())
 }
 

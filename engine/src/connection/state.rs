@@ -1,14 +1,22 @@
 //! What a connection is, and how each event changes it. No I/O, no clock.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::event::ConnectionEvent;
 use crate::{
     clock::Timestamp,
     ids::{ConnectionId, OrganizationId, ProjectId, TeamId},
+    provider::Destination,
 };
+
+/// Where in the metadata the destination is kept.
+pub(super) const DESTINATION: &str = "destination";
+/// Where in the metadata it is kept why the destination does not take events.
+const DESTINATION_PROBLEM: &str = "destination_problem";
+/// The reason of a connection whose refresh token is no longer taken.
+pub const INVALID_GRANT: &str = "invalid_grant";
 
 /// Which part of the organization a connection serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,38 +139,71 @@ impl Connection {
         event: &ConnectionEvent,
         at: Timestamp,
     ) -> Option<Self> {
-        let ConnectionEvent::Connected {
-            provider,
-            installation_id,
-            display_name,
-            metadata,
-            team_id,
-            project_id,
-            event_types,
-            conditions,
-        } = event
-        else {
-            return None;
-        };
-        Some(Self {
-            id,
-            organization_id,
-            provider: provider.clone(),
-            installation_id: installation_id.clone(),
-            display_name: display_name.clone(),
-            metadata: metadata.clone(),
-            scope: Scope::from_columns(team_id.map(|id| id.0), project_id.map(|id| id.0)),
-            status: Status::Connected,
-            status_reason: None,
-            paused: false,
-            event_types: event_types.clone(),
-            conditions: conditions.clone(),
-            retry_schedule: None,
-            created_at: at,
-            connected_at: at,
-            updated_at: at,
-            version: 1,
-        })
+        match event.clone() {
+            ConnectionEvent::Connected {
+                provider,
+                installation_id,
+                display_name,
+                metadata,
+                team_id,
+                project_id,
+                event_types,
+                conditions,
+            } => Some(Self {
+                id,
+                organization_id,
+                provider,
+                installation_id,
+                display_name,
+                metadata,
+                scope: Scope::from_columns(team_id.map(|id| id.0), project_id.map(|id| id.0)),
+                status: Status::Connected,
+                status_reason: None,
+                paused: false,
+                event_types,
+                conditions,
+                retry_schedule: None,
+                created_at: at,
+                connected_at: at,
+                updated_at: at,
+                version: 1,
+            }),
+            ConnectionEvent::Adopted {
+                provider,
+                installation_id,
+                display_name,
+                metadata,
+                team_id,
+                project_id,
+                event_types,
+                conditions,
+                status,
+                status_reason,
+                paused,
+                retry_schedule,
+                created_at,
+                connected_at,
+            } => Some(Self {
+                id,
+                organization_id,
+                provider,
+                installation_id,
+                display_name,
+                metadata,
+                scope: Scope::from_columns(team_id.map(|id| id.0), project_id.map(|id| id.0)),
+                status,
+                status_reason,
+                paused,
+                event_types,
+                conditions,
+                retry_schedule,
+                created_at,
+                connected_at,
+                updated_at: at,
+                version: 1,
+            }),
+            _ => None,
+        }
     }
 
     /// The state after one more event. Cannot fail: what is recorded has happened.
@@ -175,8 +216,13 @@ impl Connection {
                 self.metadata = metadata;
                 self.event_types = event_types;
                 self.conditions = conditions;
-                self.status = Status::Connected;
-                self.status_reason = None;
+                self.stands(Status::Connected, None);
+                self.connected_at = at;
+            }
+            ConnectionEvent::Reconnected { display_name, metadata } => {
+                self.display_name = display_name;
+                self.metadata = metadata;
+                self.stands(Status::Connected, None);
                 self.connected_at = at;
             }
             ConnectionEvent::Updated { display_name, metadata } => {
@@ -188,25 +234,66 @@ impl Connection {
                 self.conditions = conditions;
             }
             ConnectionEvent::RetryScheduleChanged { seconds } => self.retry_schedule = seconds,
-            ConnectionEvent::SecretRotated { .. } | ConnectionEvent::DeliveryReplayed { .. } => {}
+            ConnectionEvent::DestinationChosen { destination } => {
+                self.note(DESTINATION, json!(destination));
+                self.note(DESTINATION_PROBLEM, Value::Null);
+            }
+            ConnectionEvent::DestinationFailing { reason } => {
+                self.note(DESTINATION_PROBLEM, reason.into());
+            }
+            ConnectionEvent::Adopted { .. }
+            | ConnectionEvent::SecretRotated { .. }
+            | ConnectionEvent::TokenRefreshed { .. }
+            | ConnectionEvent::Revoked { .. }
+            | ConnectionEvent::DeliveryReplayed { .. } => {}
             ConnectionEvent::Paused {} => self.paused = true,
             ConnectionEvent::Resumed {} => {
                 self.paused = false;
-                self.status = Status::Connected;
-                self.status_reason = None;
+                self.stands(Status::Connected, None);
             }
-            ConnectionEvent::Disabled { reason } => {
-                self.status = Status::Suspended;
-                self.status_reason = Some(reason);
+            ConnectionEvent::Recovered {} => self.stands(Status::Connected, None),
+            ConnectionEvent::Errored { reason } => self.stands(Status::Error, Some(reason)),
+            ConnectionEvent::Disabled { reason } | ConnectionEvent::Suspended { reason } => {
+                self.stands(Status::Suspended, Some(reason));
             }
             ConnectionEvent::Disconnected { .. } => {
-                self.status = Status::Disconnected;
-                self.status_reason = None;
+                self.stands(Status::Disconnected, None);
                 self.paused = false;
             }
         }
         self.version += 1;
         self.updated_at = at;
+    }
+
+    fn stands(&mut self, status: Status, reason: Option<String>) {
+        self.status = status;
+        self.status_reason = reason;
+    }
+
+    /// Sets a key of the metadata; null removes it.
+    fn note(&mut self, key: &str, value: Value) {
+        if !self.metadata.is_object() {
+            self.metadata = json!({});
+        }
+        let Some(metadata) = self.metadata.as_object_mut() else { return };
+        if value.is_null() {
+            metadata.remove(key);
+        } else {
+            metadata.insert(key.to_owned(), value);
+        }
+    }
+
+    /// Where its events go, if that was chosen.
+    #[must_use]
+    pub fn destination(&self) -> Option<Destination> {
+        let stored = self.metadata.get(DESTINATION)?;
+        serde_json::from_value(stored.clone()).ok()
+    }
+
+    /// Why the chosen destination does not take events, if it does not.
+    #[must_use]
+    pub fn destination_problem(&self) -> Option<&str> {
+        self.metadata.get(DESTINATION_PROBLEM).and_then(Value::as_str)
     }
 
     /// Why nothing is sent to it now, as the reason on a skipped delivery; `None` when all is well.
@@ -219,102 +306,5 @@ impl Connection {
             Status::Connected if self.paused => Some("connection_paused"),
             Status::Connected => None,
         }
-    }
-
-    /// What pausing or resuming records; asking twice records nothing.
-    #[must_use]
-    pub fn set_paused(&self, paused: bool) -> Option<ConnectionEvent> {
-        match (paused, self.paused, self.status) {
-            (true, false, _) => Some(ConnectionEvent::Paused {}),
-            (false, true, _) | (false, _, Status::Suspended | Status::Error) => {
-                Some(ConnectionEvent::Resumed {})
-            }
-            _ => None,
-        }
-    }
-
-    /// What a change of subscription records; asking twice records nothing.
-    #[must_use]
-    pub fn subscribe(
-        &self,
-        event_types: Vec<String>,
-        conditions: Option<Value>,
-    ) -> Option<ConnectionEvent> {
-        (self.event_types != event_types || self.conditions != conditions)
-            .then_some(ConnectionEvent::SubscriptionChanged { event_types, conditions })
-    }
-
-    /// What a change of name or settings records; asking twice records nothing.
-    #[must_use]
-    pub fn update(&self, display_name: String, metadata: Value) -> Option<ConnectionEvent> {
-        (self.display_name != display_name || self.metadata != metadata)
-            .then_some(ConnectionEvent::Updated { display_name, metadata })
-    }
-
-    /// What a change of the retry schedule records; asking twice records nothing.
-    #[must_use]
-    pub fn set_retry_schedule(&self, seconds: Option<Vec<i32>>) -> Option<ConnectionEvent> {
-        (self.retry_schedule != seconds)
-            .then_some(ConnectionEvent::RetryScheduleChanged { seconds })
-    }
-
-    /// What switching it off records; asking twice records nothing.
-    #[must_use]
-    pub fn disable(&self, reason: &str) -> Option<ConnectionEvent> {
-        (self.status == Status::Connected)
-            .then(|| ConnectionEvent::Disabled { reason: reason.to_owned() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn at(second: u32) -> Timestamp {
-        format!("2026-02-25T12:00:{second:02}Z").parse().expect("a timestamp")
-    }
-
-    fn connected() -> Connection {
-        let event = ConnectionEvent::Connected {
-            provider: "custom_notification".into(),
-            installation_id: "x".into(),
-            display_name: "Ops".into(),
-            metadata: json!({ "webhook_url": "https://example.com" }),
-            team_id: None,
-            project_id: None,
-            event_types: vec!["*".into()],
-            conditions: None,
-        };
-        let id = Uuid::from_u128(1);
-        Connection::begin(ConnectionId(id), OrganizationId(id), &event, at(0)).expect("a beginning")
-    }
-
-    #[test]
-    fn asking_twice_records_one_event() {
-        let mut connection = connected();
-        let pause = connection.set_paused(true).expect("a change");
-        connection.apply(&pause, at(1));
-        assert_eq!(connection.set_paused(true), None);
-        assert_eq!(connection.silent_because(), Some("connection_paused"));
-        assert_eq!(connection.update("Ops".into(), connection.metadata.clone()), None);
-        assert_eq!(connection.subscribe(vec!["*".into()], None), None);
-        assert_eq!((connection.version, connection.updated_at), (2, at(1)));
-    }
-
-    #[test]
-    fn resuming_lifts_a_pause_and_a_suspension() {
-        let mut connection = connected();
-        let off = connection.disable("receiver_gone").expect("a change");
-        connection.apply(&off, at(1));
-        assert_eq!(connection.disable("receiver_gone"), None);
-        assert_eq!(connection.silent_because(), Some("connection_suspended"));
-        let on = connection.set_paused(false).expect("a change");
-        connection.apply(&on, at(2));
-        assert_eq!(
-            (connection.status, connection.status_reason.clone()),
-            (Status::Connected, None)
-        );
     }
 }

@@ -1,30 +1,29 @@
-//! One attempt: prepared from what was claimed, sent, judged. No database while HTTP is under way.
+//! One attempt: prepared from what was claimed, sent, judged. No transaction while HTTP is under way.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{
-    receivers::Receiver,
-    request::{self, Outgoing},
-    state::{DeliveryReason, Settlement, Verdict, error_class, settle, settled_unsent},
+    exchange::{Exchange, kept_code},
+    fold,
+    receivers::{Readable, Receiver},
+    state::{
+        Consequence, DeliveryReason, OPERATOR_WAIT, Settlement, consequence, settle,
+        settled_unsent, verdict_code, verdict_name,
+    },
+    tickets::{self, Taken, TicketKey},
+    webhook,
 };
 use crate::{
-    clock,
     engine::Engine,
     event::RecordedEvent,
     ids::EventId,
     metrics,
-    outbox::{Claimed, Class},
+    outbox::Claimed,
+    provider::{Delivered, Verdict},
 };
-
-/// How much of an answer is kept with the attempt.
-pub const RESPONSE_KEPT_MAX: usize = 2_048;
 
 /// A claimed delivery with all that it takes to send it.
 #[derive(Clone, Debug)]
@@ -35,6 +34,8 @@ pub struct Prepared {
     pub receiver: Arc<Receiver>,
     /// What; `None` where the log no longer has it.
     pub event: Option<Arc<RecordedEvent>>,
+    /// The ticket that it belongs to, where there are tickets.
+    pub ticket_key: Option<TicketKey>,
 }
 
 /// What became of a claimed delivery: all that its settlement writes.
@@ -44,41 +45,66 @@ pub struct Settled {
     pub claimed: Claimed,
     /// What follows.
     pub settlement: Settlement,
-    /// The request that was made, if one was.
+    /// The requests that were made, if any were.
     pub exchange: Option<Exchange>,
+    /// The provider's own code for what went wrong.
+    pub code: Option<String>,
+    /// What the provider made of it.
+    pub external_id: Option<String>,
+    /// Where people can look at that.
+    pub external_url: Option<String>,
+    /// The ticket that was taken for it.
+    pub ticket: Option<Taken>,
+    /// What it means for the connection.
+    pub consequence: Option<Consequence>,
     /// The version of the connection that was used.
     pub connection_version: i64,
 }
 
-/// One HTTP request and its answer, as recorded.
-#[derive(Clone, Debug)]
-pub struct Exchange {
-    /// When it began, by this process's monotonic clock.
-    pub began: Instant,
-    /// How long it took.
-    pub took: Duration,
-    /// The status, if there was an answer.
-    pub status: Option<u16>,
-    /// What kind of failure it was.
-    pub error_class: Option<&'static str>,
-    /// What exactly went wrong.
-    pub error: Option<String>,
-    /// The beginning of the answer's body.
-    pub response_head: Option<String>,
+/// How an attempt went, before it is said what follows.
+pub(super) struct Attempted {
+    pub(super) outcome: Outcome,
+    pub(super) exchange: Option<Exchange>,
+    pub(super) ticket: Option<Taken>,
 }
 
-/// Loads the receivers and events of claimed deliveries: two statements at most, whatever the number.
+pub(super) enum Outcome {
+    /// The answers were judged.
+    Judged(Verdict),
+    /// It goes on later, and nobody is charged for that.
+    Waits(Duration, DeliveryReason),
+    /// There is no token until an admin connects again, in the provider's code; the connection has
+    /// been told.
+    LockedOut(String),
+    /// It cannot be turned into a request.
+    Unsendable,
+}
+
+impl From<Outcome> for Attempted {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, exchange: None, ticket: None }
+    }
+}
+
+/// Loads the receivers and events of claimed deliveries, and lines up those with tickets: three
+/// statements at most, whatever the number.
 pub async fn prepare(engine: &Engine, claimed: Vec<Claimed>) -> Result<Vec<Prepared>, sqlx::Error> {
     let receivers = engine.receivers.of(engine, &claimed).await?;
     let events = load_events(engine, &claimed).await?;
-    Ok(claimed
+    let prepared: Vec<Prepared> = claimed
         .into_iter()
         .filter_map(|claimed| {
             let receiver = receivers.get(&claimed.connection_id)?.clone();
             let event = events.get(&claimed.event_id).cloned();
-            Some(Prepared { claimed, receiver, event })
+            let ticketed = event.as_ref().filter(|_| receiver.keeps_tickets());
+            let ticket_key = ticketed.and_then(|e| TicketKey::of(e, claimed.connection_id));
+            Some(Prepared { claimed, receiver, event, ticket_key })
         })
-        .collect())
+        .collect();
+    let waiting: Vec<_> =
+        prepared.iter().filter_map(|p| Some((&p.claimed, p.ticket_key.as_ref()?))).collect();
+    tickets::line_up(engine, &waiting).await?;
+    Ok(prepared)
 }
 
 async fn load_events(
@@ -125,82 +151,183 @@ async fn load_events(
 }
 
 /// Makes one attempt, or settles without one where the connection or the history forbids it.
-/// Always ends, within the deadlines of [`crate::http`].
+/// Always ends: within the deadlines of [`crate::http`], or a few of those where a provider needs
+/// several calls.
 pub async fn attempt(engine: &Engine, prepared: Prepared) -> Settled {
-    let Prepared { claimed, receiver, event } = prepared;
+    let Prepared { claimed, receiver, event, ticket_key } = prepared;
     let receiver = engine.receivers.newest(receiver);
-    let connection_version = receiver.connection.version;
-    let unsent = |claimed: Claimed, settlement: Settlement| Settled {
+    let silent_because = receiver.connection.silent_because();
+    if let Some(settlement) = settled_unsent(&claimed, silent_because, receiver.is_webhook()) {
+        return unsent(claimed, &receiver, settlement);
+    }
+    let Some(event) = event else {
+        return unsent(claimed, &receiver, Settlement::Dead(DeliveryReason::EventMissing));
+    };
+    match receiver.readable() {
+        Readable::Yes => {}
+        Readable::NotHere => {
+            metrics::operator_fault(&receiver.connection.provider, "unknown_encryption_key");
+            let reason = DeliveryReason::SecretUnreadable;
+            return unsent(claimed, &receiver, Settlement::Deferred(OPERATOR_WAIT, reason));
+        }
+        Readable::Never => {
+            return unsent(claimed, &receiver, Settlement::Dead(DeliveryReason::SecretUnreadable));
+        }
+    }
+    let Some(provider) = receiver.provider else {
+        tracing::warn!(delivery.id = %claimed.delivery_id, provider = receiver.connection.provider, "a delivery to an unknown provider cannot be sent");
+        return unsent(claimed, &receiver, Settlement::Dead(DeliveryReason::Unsendable));
+    };
+    crate::fault::point(&event.kind);
+    metrics::delivery_lag(claimed.late);
+    let attempted = if receiver.is_webhook() {
+        webhook::send(engine, &claimed, &receiver, &event).await
+    } else {
+        // Boxed: it is large, and most attempts are the other kind.
+        Box::pin(fold::send(engine, provider, &claimed, &receiver, &event, ticket_key)).await
+    };
+    conclude(claimed, &receiver, attempted)
+}
+
+fn unsent(claimed: Claimed, receiver: &Receiver, settlement: Settlement) -> Settled {
+    Settled {
         claimed,
         settlement,
         exchange: None,
-        connection_version,
-    };
-    if let Some(settlement) = settled_unsent(&claimed, receiver.connection.silent_because()) {
-        return unsent(claimed, settlement);
+        code: None,
+        external_id: None,
+        external_url: None,
+        ticket: None,
+        consequence: None,
+        connection_version: receiver.connection.version,
     }
-    let Some(event) = event else {
-        return unsent(claimed, Settlement::Dead(DeliveryReason::EventMissing));
+}
+
+/// Says what follows from how an attempt went.
+fn conclude(claimed: Claimed, receiver: &Receiver, attempted: Attempted) -> Settled {
+    let Attempted { outcome, exchange, mut ticket } = attempted;
+    let was_sent = exchange.is_some();
+    let verdict = match outcome {
+        // Nothing arrives that was not sent: a provider's slip of ours, never to be taken for success.
+        Outcome::Judged(Verdict::Delivered(_)) if !was_sent => Verdict::NothingToDo("nothing_sent"),
+        Outcome::Judged(verdict) => verdict,
+        Outcome::Waits(wait, reason) => {
+            let settlement = Settlement::Deferred(wait, reason);
+            return Settled { exchange, ticket, ..unsent(claimed, receiver, settlement) };
+        }
+        Outcome::LockedOut(code) => {
+            let settlement = Settlement::Parked(DeliveryReason::ReauthRequired);
+            let code = Some(kept_code(&code));
+            return Settled { exchange, code, ticket, ..unsent(claimed, receiver, settlement) };
+        }
+        Outcome::Unsendable => {
+            let settlement = Settlement::Dead(DeliveryReason::Unsendable);
+            return Settled { exchange, ticket, ..unsent(claimed, receiver, settlement) };
+        }
     };
-    if !receiver.is_readable() {
-        return unsent(claimed, Settlement::Dead(DeliveryReason::SecretUnreadable));
+    let provider = &receiver.connection.provider;
+    metrics::verdict(provider, verdict_name(&verdict));
+    if let Verdict::OperatorFault(code) = &verdict {
+        metrics::operator_fault(provider, code);
+        tracing::error!(
+            provider,
+            code,
+            "deliveries wait for the operator: a registration or setting is wrong"
+        );
     }
-    crate::fault::point(&event.kind);
-    let now = clock::now();
-    let request = request::build(&Outgoing {
-        event: &event,
-        delivery_id: claimed.delivery_id,
-        attempt: claimed.next_attempt(),
-        replay: claimed.class == Class::Replay,
-        secrets: &receiver.secrets_at(now),
-        webhook_url: receiver.webhook_url(),
-        frontend_url: engine.config.frontend_url.as_ref(),
-        now,
-    });
-    let request = match request {
-        Ok(request) => request,
-        Err(error) => {
-            tracing::warn!(delivery.id = %claimed.delivery_id, error = %error, "a delivery cannot be sent");
-            return unsent(claimed, Settlement::Dead(DeliveryReason::Unsendable));
-        }
+    let (external_id, external_url) = made(&verdict, ticket.as_ref());
+    if let Some(ticket) = &mut ticket {
+        ticket.learn(&verdict);
+    }
+    let settlement = settle(&verdict, claimed.step, &receiver.schedule, rand::random());
+    Settled {
+        exchange,
+        code: verdict_code(&verdict).map(|code| kept_code(&code)),
+        external_id,
+        external_url,
+        ticket,
+        consequence: consequence(&verdict),
+        ..unsent(claimed, receiver, settlement)
+    }
+}
+
+/// The id and the page of what the provider made, or of the ticket that it added to.
+fn made(verdict: &Verdict, taken: Option<&Taken>) -> (Option<String>, Option<String>) {
+    let Verdict::Delivered(Delivered { external_id, url, ticket }) = verdict else {
+        return (None, None);
     };
-    metrics::delivery_lag(claimed.late);
-    let began = Instant::now();
-    let answer = engine.http.post(request).await;
-    let took = began.elapsed();
-    let (verdict, exchange) = match answer {
-        Ok(reply) => {
-            let class = error_class(Some(reply.status), None);
-            let kept = &reply.head[..reply.head.len().min(RESPONSE_KEPT_MAX)];
-            let response_head =
-                (!kept.is_empty()).then(|| String::from_utf8_lossy(kept).replace('\0', "\u{fffd}"));
-            let exchange = Exchange {
-                began,
-                took,
-                status: Some(reply.status),
-                error_class: class,
-                error: None,
-                response_head,
-            };
-            (Verdict::from_reply(&reply, clock::now()), exchange)
-        }
-        Err(error) => {
-            let exchange = Exchange {
-                began,
-                took,
-                status: None,
-                error_class: error_class(None, Some(error.failure)),
-                error: Some(error.detail.chars().take(500).collect()),
-                response_head: None,
-            };
-            (Verdict::from_failure(&error), exchange)
-        }
-    };
-    metrics::attempt(
-        &receiver.connection.provider,
-        exchange.error_class.unwrap_or("success"),
-        took,
-    );
-    let settlement = settle(verdict, claimed.step, &receiver.schedule, rand::random());
-    Settled { claimed, settlement, exchange: Some(exchange), connection_version }
+    let ticket = ticket.as_ref().or(taken.and_then(|taken| taken.known.as_ref()));
+    let its_id = || ticket.map(|t| t.external_key.as_ref().unwrap_or(&t.external_id).clone());
+    (external_id.clone().or_else(its_id), url.clone().or_else(|| ticket?.url.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{outbox::Class, provider::Ticket};
+
+    fn concluded(outcome: Outcome, was_sent: bool) -> Settled {
+        let id = Uuid::from_u128(1);
+        let claimed = Claimed {
+            organization_id: id.into(),
+            delivery_id: id.into(),
+            connection_id: id.into(),
+            event_id: id.into(),
+            class: Class::Live,
+            lease: 1,
+            attempt: 0,
+            step: 0,
+            crashes: 0,
+            connection_version: 1,
+            late: Duration::ZERO,
+        };
+        let answered = || Exchange::answered(std::time::Instant::now(), 200, b"{}");
+        let exchange = was_sent.then(answered);
+        conclude(claimed, &Receiver::for_tests(1), Attempted { outcome, exchange, ticket: None })
+    }
+
+    #[test]
+    fn nothing_has_arrived_that_was_not_sent() {
+        let settled = concluded(Outcome::Judged(Verdict::delivered()), false);
+        let reason = DeliveryReason::NothingToDo("nothing_sent");
+        assert_eq!(settled.settlement, Settlement::Skipped(reason));
+        let settled = concluded(Outcome::Judged(Verdict::delivered()), true);
+        assert_eq!(settled.settlement, Settlement::Delivered);
+    }
+
+    #[test]
+    fn a_connection_that_was_told_already_is_not_told_again() {
+        let settled = concluded(Outcome::LockedOut("invalid_grant".into()), false);
+        assert_eq!(settled.settlement, Settlement::Parked(DeliveryReason::ReauthRequired));
+        assert_eq!((settled.code.as_deref(), settled.consequence), (Some("invalid_grant"), None));
+        let settled = concluded(Outcome::Judged(Verdict::Reauth("token_revoked".into())), true);
+        assert_eq!(settled.consequence, Some(Consequence::Errored("token_revoked".into())));
+    }
+
+    #[test]
+    fn a_mere_wait_says_nothing_of_the_connection_and_leaves_no_code() {
+        let settled =
+            concluded(Outcome::Waits(Duration::from_secs(3), DeliveryReason::Held), false);
+        let expected = Settlement::Deferred(Duration::from_secs(3), DeliveryReason::Held);
+        assert_eq!(settled.settlement, expected);
+        assert!(settled.exchange.is_none() && settled.code.is_none());
+        assert!(settled.consequence.is_none());
+    }
+
+    #[test]
+    fn people_see_what_was_made_or_the_ticket_that_it_went_into() {
+        let ticket = Ticket {
+            external_id: "10001".into(),
+            external_key: Some("SEC-1".into()),
+            url: Some("https://jira.example/SEC-1".into()),
+            is_open: true,
+        };
+        let delivered = Delivered { ticket: Some(ticket), ..Delivered::default() };
+        let settled = concluded(Outcome::Judged(Verdict::Delivered(delivered.clone())), true);
+        assert_eq!(settled.external_id.as_deref(), Some("SEC-1"));
+        assert_eq!(settled.external_url.as_deref(), Some("https://jira.example/SEC-1"));
+        let of_its_own = Delivered { external_id: Some("c7".into()), ..delivered };
+        let settled = concluded(Outcome::Judged(Verdict::Delivered(of_its_own)), true);
+        assert_eq!(settled.external_id.as_deref(), Some("c7"));
+    }
 }

@@ -1,17 +1,30 @@
 //! The duty to bring one event to one connection: `state` decides, `store` settles, `attempt` sends.
+//!
+//! An attempt is one request for a custom webhook (`webhook`, made by `request`), and as many calls as
+//! the provider's function asks for elsewhere (`fold`). What is not due until somebody sets the
+//! connection right is `parking`'s, and what belongs into one ticket is `tickets`'.
 
 pub mod attempt;
+pub mod exchange;
+mod fold;
+mod follow_up;
+mod parking;
 mod read;
 pub mod receivers;
 pub mod replay;
 pub mod request;
 pub mod state;
 pub mod store;
+pub mod tickets;
+mod webhook;
 
+pub use follow_up::{follow_up, has_follow_up};
+pub use parking::expire_parked;
+pub(crate) use parking::{park, resume};
 pub use read::{
     AttemptView, DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliveryView, PAGE_MAX, Page,
     find, list,
 };
 pub use replay::{ReplayError, replay};
-pub use state::{DeliveryReason, Settlement, Verdict};
+pub use state::{Consequence, DeliveryReason, Settlement};
 pub(crate) use store::cancel;

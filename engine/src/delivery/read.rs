@@ -22,6 +22,8 @@ pub const PAGE_MAX: u16 = 200;
 pub enum DeliveryStatus {
     /// Promised: waiting, being sent, or waiting to be tried again.
     Pending,
+    /// Promised, and kept until somebody sets the connection right.
+    Parked,
     /// The receiver has it.
     Delivered,
     /// Given up on, with a reason; replayable.
@@ -36,14 +38,22 @@ pub enum DeliveryStatus {
 
 impl DeliveryStatus {
     /// Every status, in the order of a delivery's life.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Delivered, Self::Dead, Self::Skipped, Self::Cancelled, Self::Expired];
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Parked,
+        Self::Delivered,
+        Self::Dead,
+        Self::Skipped,
+        Self::Cancelled,
+        Self::Expired,
+    ];
 
     /// As shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::Parked => "parked",
             Self::Delivered => "delivered",
             Self::Dead => "dead",
             Self::Skipped => "skipped",
@@ -61,7 +71,7 @@ impl fmt::Display for DeliveryStatus {
 
 /// Not a status.
 #[derive(Debug, thiserror::Error)]
-#[error("status must be one of pending, delivered, dead, skipped, cancelled, expired")]
+#[error("status must be one of pending, parked, delivered, dead, skipped, cancelled, expired")]
 pub struct UnknownStatus;
 
 impl FromStr for DeliveryStatus {
@@ -117,12 +127,16 @@ pub struct DeliveryView {
     pub next_due_at: Option<Timestamp>,
     /// The last answer's status.
     pub status_code: Option<i16>,
-    /// The last failure's class.
+    /// The last failure's class, or the provider's own code for it.
     pub error_class: Option<String>,
     /// The last failure in words.
     pub error: Option<String>,
-    /// Why it ended as it did.
+    /// Why it ended as it did, or is parked.
     pub reason: Option<String>,
+    /// The provider's id of what was made of it, `SEC-12`.
+    pub external_id: Option<String>,
+    /// Where to look at that.
+    pub external_url: Option<String>,
     /// `live`, `retry` or `replay`.
     pub class: String,
     /// When it was promised.
@@ -142,12 +156,16 @@ pub struct AttemptView {
     pub duration_ms: Option<f64>,
     /// The answer's status.
     pub status_code: Option<i16>,
-    /// The failure's class.
+    /// The failure's class, or the provider's own code for it.
     pub error_class: Option<String>,
     /// The failure in words.
     pub error: Option<String>,
     /// The beginning of the answer's body.
     pub response_head: Option<String>,
+    /// The provider's id of what was made, `SEC-12`.
+    pub external_id: Option<String>,
+    /// Where to look at that.
+    pub external_url: Option<String>,
     /// What followed.
     pub settlement: String,
     /// Why.
@@ -197,6 +215,8 @@ struct Row {
     error_class: Option<String>,
     error: Option<String>,
     reason: Option<String>,
+    external_id: Option<String>,
+    external_url: Option<String>,
     class: i16,
     created_at: Timestamp,
     updated_at: Option<Timestamp>,
@@ -219,6 +239,8 @@ impl From<Row> for DeliveryView {
             error_class: row.error_class,
             error: row.error,
             reason: row.reason,
+            external_id: row.external_id,
+            external_url: row.external_url,
             class: Class::from_number(row.class).as_str().to_owned(),
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -256,9 +278,15 @@ async fn select(
         Row,
         r#"
         with queued as (
-            select o.delivery_id, o.connection_id, o.event_id, e.kind, e.subject, 'pending' as status,
-                   o.attempt as attempts, o.due_at as next_due_at, a.status_code, a.error_class,
-                   a.error, a.reason, o.class, a.recorded_at as updated_at
+            select o.delivery_id, o.connection_id, o.event_id, e.kind, e.subject,
+                   case when o.shard < 0 then 'parked' else 'pending' end as status,
+                   o.attempt as attempts, nullif(o.due_at, 'infinity') as next_due_at, a.status_code,
+                   a.error_class, a.error,
+                   -- Those that were parked with others have no attempt that says why.
+                   case when o.shard >= 0 and a.settlement = 'parked' then null
+                        when o.shard < 0 and a.settlement is distinct from 'parked'
+                        then 'connection_error' else a.reason end as reason,
+                   a.external_id, a.external_url, o.class, a.recorded_at as updated_at
             from relay.outbox o
             left join lateral (
                 select l.kind, l.subject from relay.event_log l
@@ -272,7 +300,7 @@ async fn select(
             where o.organization_id = $1
               and ($2::uuid is null or o.delivery_id < $2)
               and ($3::uuid is null or o.delivery_id = $3)
-              and ($4::text is null or $4 = 'pending')
+              and ($4::text is null or $4 = case when o.shard < 0 then 'parked' else 'pending' end)
               and ($5::uuid is null or o.connection_id = $5)
               and ($6::uuid is null or o.event_id = $6)
               and ($7::text is null or e.kind = $7)
@@ -293,13 +321,14 @@ async fn select(
         ended as (
             select a.delivery_id, a.connection_id, a.event_id, e.kind, e.subject, a.settlement as status,
                    a.number as attempts, null::timestamptz as next_due_at, a.status_code,
-                   a.error_class, a.error, a.reason, a.class, a.recorded_at as updated_at
+                   a.error_class, a.error, a.reason, a.external_id, a.external_url, a.class,
+                   a.recorded_at as updated_at
             from last_words a
             left join lateral (
                 select l.kind, l.subject from relay.event_log l
                 where l.category = 'product' and l.id = a.event_id limit 1
             ) e on true
-            where a.settlement <> 'retrying'
+            where a.settlement not in ('retrying', 'parked')
               and ($4::text is null or a.settlement = $4)
               and ($5::uuid is null or a.connection_id = $5)
               and ($6::uuid is null or a.event_id = $6)
@@ -313,7 +342,7 @@ async fn select(
                c.provider as "provider?", c.display_name as "display_name?",
                d.event_id as "event_id!", d.kind, d.subject, d.status as "status!",
                d.attempts as "attempts!", d.next_due_at, d.status_code, d.error_class, d.error,
-               d.reason, d.class as "class!", relay.uuid7_time(d.delivery_id) as "created_at!",
+               d.reason, d.external_id, d.external_url, d.class as "class!", relay.uuid7_time(d.delivery_id) as "created_at!",
                d.updated_at
         from (select * from queued union all select * from ended) d
         left join relay.organization_integrations c on c.id = d.connection_id
@@ -348,8 +377,8 @@ pub async fn find(
     let attempts = sqlx::query_as!(
         AttemptView,
         r#"select number, started_at, duration_us::float8 / 1000 as duration_ms, status_code,
-                  error_class, error, response_head, settlement, reason, next_due_at,
-                  connection_version, recorded_at
+                  error_class, error, response_head, external_id, external_url, settlement, reason,
+                  next_due_at, connection_version, recorded_at
            from relay.attempts where organization_id = $1 and delivery_id = $2
            order by number, recorded_at"#,
         organization_id.0,

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -14,8 +15,9 @@ use crate::{
     engine::Engine,
     ids::ConnectionId,
     outbox::Claimed,
+    provider::{self, Category, Destination, Provider},
     retry::RetrySchedule,
-    secret::{Place, Purpose, Secret},
+    secret::{Place, Purpose, Secret, UnsealError},
 };
 
 /// Receivers kept in memory before the cache starts anew.
@@ -28,11 +30,56 @@ pub struct Receiver {
     pub connection: Connection,
     /// Its own schedule, or the default one.
     pub schedule: RetrySchedule,
-    /// The newest first, each with the moment it stops signing; `None` where one does not open.
-    secrets: Option<Vec<(Secret, Option<Timestamp>)>>,
+    /// Its service; `None` where this version does not know it.
+    pub provider: Option<&'static Provider>,
+    /// Where events go, if it was chosen.
+    pub destination: Option<Destination>,
+    secrets: Secrets,
+}
+
+/// What signs a custom webhook.
+#[derive(Debug)]
+enum Secrets {
+    /// The newest first, each with the moment it stops signing.
+    Open(Vec<(Secret, Option<Timestamp>)>),
+    /// One was sealed with a key that this process does not have; another may.
+    UnknownKey,
+    /// One opens with no key.
+    Damaged,
+}
+
+/// Whether a receiver's secrets could be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readable {
+    /// They could.
+    Yes,
+    /// Not by this process: its keys are not the newest ones.
+    NotHere,
+    /// By nobody.
+    Never,
 }
 
 impl Receiver {
+    fn new(connection: Connection, schedule: RetrySchedule, secrets: Secrets) -> Self {
+        let provider = provider::of(&connection.provider, &connection.metadata);
+        let destination = connection.metadata.get("destination");
+        let destination = destination.and_then(|chosen| Destination::deserialize(chosen).ok());
+        Self { connection, schedule, provider, destination, secrets }
+    }
+
+    /// Whether it is a customer's own endpoint.
+    #[must_use]
+    pub fn is_webhook(&self) -> bool {
+        is_webhook(&self.connection.provider)
+    }
+
+    /// Whether what belongs together goes into one ticket here.
+    #[must_use]
+    pub fn keeps_tickets(&self) -> bool {
+        !self.is_webhook()
+            && self.provider.is_some_and(|provider| provider.category != Category::Notification)
+    }
+
     /// Where events go.
     #[must_use]
     pub fn webhook_url(&self) -> Option<&str> {
@@ -43,19 +90,23 @@ impl Receiver {
     #[must_use]
     pub fn secrets_at(&self, now: Timestamp) -> Vec<Secret> {
         let alive = |until: &Option<Timestamp>| until.is_none_or(|until| now < until);
-        self.secrets
-            .iter()
-            .flatten()
-            .filter(|(_, until)| alive(until))
-            .map(|(secret, _)| secret.clone())
-            .collect()
+        let Secrets::Open(secrets) = &self.secrets else { return Vec::new() };
+        secrets.iter().filter(|(_, until)| alive(until)).map(|(secret, _)| secret.clone()).collect()
     }
 
     /// Whether its secrets could be opened.
     #[must_use]
-    pub fn is_readable(&self) -> bool {
-        self.secrets.is_some()
+    pub fn readable(&self) -> Readable {
+        match self.secrets {
+            Secrets::Open(_) => Readable::Yes,
+            Secrets::UnknownKey => Readable::NotHere,
+            Secrets::Damaged => Readable::Never,
+        }
     }
+}
+
+fn is_webhook(provider: &str) -> bool {
+    provider.starts_with("custom_")
 }
 
 impl Receiver {
@@ -76,7 +127,7 @@ impl Receiver {
         };
         let connection = Connection::begin(id.into(), id.into(), &event, Timestamp::UNIX_EPOCH)
             .expect("a stream begins with `connected`");
-        Self { connection, schedule: RetrySchedule::default(), secrets: Some(Vec::new()) }
+        Self::new(connection, RetrySchedule::default(), Secrets::Open(Vec::new()))
     }
 }
 
@@ -166,7 +217,10 @@ impl Receivers {
         let mut found = Vec::with_capacity(loaded.len());
         for (id, receiver) in loaded {
             let receiver = Arc::new(receiver);
-            cache.insert(id, receiver.clone());
+            // Sealed anew, or damaged no more, a secret changes without a new version.
+            if receiver.readable() == Readable::Yes {
+                cache.insert(id, receiver.clone());
+            }
             found.push((id, receiver));
         }
         Ok(found)
@@ -203,7 +257,8 @@ pub async fn load(
                where connection_id = any($1) and purpose = 'signing'
                union all
                select id, 0, access_token, null from relay.organization_integrations c
-               where id = any($1) and access_token is not null and not exists (
+               where id = any($1) and provider like 'custom\_%' and access_token is not null
+                 and not exists (
                    select from relay.secrets s where s.connection_id = c.id and s.purpose = 'signing')
            ) s
            order by connection_id, version desc"#,
@@ -224,16 +279,22 @@ pub async fn load(
             .iter()
             .filter(|sealed| sealed.connection_id == connection.id.0)
             .map(|sealed| Ok((engine.keys.open(&sealed.sealed, &place)?, sealed.expires_at)))
-            .collect::<Result<Vec<_>, crate::secret::UnsealError>>()
-            .inspect_err(|error| {
+            .collect::<Result<Vec<_>, UnsealError>>();
+        let secrets = match secrets {
+            Ok(secrets) => Secrets::Open(secrets),
+            Err(error) => {
                 tracing::error!(connection.id = %connection.id, error = %error, "a signing secret does not open");
-            })
-            .ok();
+                match error {
+                    UnsealError::UnknownKey(_) => Secrets::UnknownKey,
+                    UnsealError::Damaged => Secrets::Damaged,
+                }
+            }
+        };
         let schedule = connection
             .retry_schedule
             .as_deref()
             .map_or_else(|| engine.config.retry.clone(), RetrySchedule::from_seconds);
-        receivers.insert(connection.id, Receiver { connection, schedule, secrets });
+        receivers.insert(connection.id, Receiver::new(connection, schedule, secrets));
     }
     Ok(receivers)
 }

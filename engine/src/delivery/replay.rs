@@ -36,8 +36,8 @@ impl From<sqlx::Error> for ReplayError {
     }
 }
 
-/// Makes a delivery due now, under its old id. Where an automatic retry is waiting, that one is
-/// brought forward: there is never a second. Records who asked and why.
+/// Makes a delivery due now, under its old id. Where an automatic retry is waiting, or the delivery is
+/// parked, that one is brought forward: there is never a second. Records who asked and why.
 pub async fn replay(
     engine: &Engine,
     organization_id: OrganizationId,
@@ -111,7 +111,8 @@ async fn replay_once(
         .ok_or(ReplayError::NotConnected)?;
     if waiting.is_some() {
         sqlx::query!(
-            "update relay.outbox set due_at = now(), class = 2, step = 0, lease = null, lease_until = null
+            "update relay.outbox set due_at = now(), shard = relay.shard_of(connection_id), class = 2,
+                    step = 0, lease = null, lease_until = null
              where organization_id = $1 and delivery_id = $2",
             organization_id.0,
             id.0,

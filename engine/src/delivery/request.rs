@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     clock::Timestamp,
-    event::{RecordedEvent, webhook_body},
+    event::{Notification, RecordedEvent, webhook_body_with},
     http::Request,
     ids::DeliveryId,
     secret::Secret,
@@ -27,11 +27,13 @@ pub enum Unsendable {
     Header(#[from] InvalidHeaderValue),
 }
 
-/// What one attempt needs to know.
+/// What one request to a custom webhook is made of.
 #[derive(Debug)]
-pub struct Outgoing<'a> {
+pub struct Webhook<'a> {
     /// What happened.
     pub event: &'a RecordedEvent,
+    /// The same in words.
+    pub notification: &'a Notification,
     /// The duty; the receiver dedupes by it.
     pub delivery_id: DeliveryId,
     /// The number of this request, from 1.
@@ -42,16 +44,14 @@ pub struct Outgoing<'a> {
     pub secrets: &'a [Secret],
     /// Where to.
     pub webhook_url: Option<&'a str>,
-    /// Where links lead.
-    pub frontend_url: Option<&'a Url>,
     /// The moment of this attempt.
     pub now: Timestamp,
 }
 
 /// One event as one signed request.
-pub fn build(out: &Outgoing<'_>) -> Result<Request, Unsendable> {
+pub fn build(out: &Webhook<'_>) -> Result<Request, Unsendable> {
     let url = out.webhook_url.and_then(|url| Url::parse(url).ok()).ok_or(Unsendable::Url)?;
-    let body = webhook_body(out.event, out.delivery_id, out.frontend_url);
+    let body = webhook_body_with(out.event, out.delivery_id, out.notification);
     let mut headers =
         signed_headers(out.secrets, &out.event.kind, out.delivery_id, out.attempt, out.now, &body)?;
     if out.replay {

@@ -1,15 +1,18 @@
-//! What an answer means, and what follows from it. Pure: time and chance come in as values.
+//! What a verdict means for a delivery and its connection. Pure: time and chance come in as values.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use crate::{
-    clock::Timestamp,
-    http::{Failure, Reply, SendError},
+    http::Failure,
     outbox::{CRASHES_MAX, Claimed},
-    retry::{RetrySchedule, parse_retry_after},
+    provider::Verdict,
+    retry::RetrySchedule,
 };
 
-/// Why a delivery ended without success; stored as a stable code.
+/// The wait after a fault of our own; nobody is charged for it.
+pub const OPERATOR_WAIT: Duration = Duration::from_secs(60);
+
+/// Why a delivery ended without success, or waits; stored as a stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryReason {
     /// The schedule is used up.
@@ -32,6 +35,34 @@ pub enum DeliveryReason {
     ConnectionSuspended,
     /// The connection is broken.
     ConnectionError,
+    /// The provider no longer takes the connection's token: an admin must connect again.
+    ReauthRequired,
+    /// The account was switched off at the provider.
+    SuspendedAtProvider,
+    /// The account is gone at the provider.
+    DisconnectedAtProvider,
+    /// Nobody chose yet where events go.
+    NoDestination,
+    /// The channel, project or repository does not take it.
+    WrongDestination,
+    /// The provider will never take it as it is.
+    Rejected,
+    /// It was parked for as long as events are kept.
+    ParkedTooLong,
+    /// There was nothing to do; why, in the provider's code.
+    NothingToDo(&'static str),
+    /// Others go first: the provider takes only so many in a time.
+    Paced,
+    /// The provider asked us to wait.
+    Held,
+    /// Another delivery of the same subject goes first.
+    TicketBusy,
+    /// No access token was to be had at that moment.
+    TokenUnavailable,
+    /// Something of the operator's is wrong: a registration, a setting, a key.
+    OperatorFault,
+    /// Something of our own was away.
+    OwnFault,
 }
 
 impl DeliveryReason {
@@ -49,41 +80,21 @@ impl DeliveryReason {
             Self::ConnectionPaused => "connection_paused",
             Self::ConnectionSuspended => "connection_suspended",
             Self::ConnectionError => "connection_error",
+            Self::ReauthRequired => "reauth_required",
+            Self::SuspendedAtProvider => "suspended_at_provider",
+            Self::DisconnectedAtProvider => "disconnected_at_provider",
+            Self::NoDestination => "no_destination",
+            Self::WrongDestination => "wrong_destination",
+            Self::Rejected => "rejected",
+            Self::ParkedTooLong => "parked_too_long",
+            Self::NothingToDo(code) => code,
+            Self::Paced => "paced",
+            Self::Held => "held",
+            Self::TicketBusy => "ticket_busy",
+            Self::TokenUnavailable => "token_unavailable",
+            Self::OperatorFault => "operator_fault",
+            Self::OwnFault => "own_fault",
         }
-    }
-}
-
-/// What the receiver's answer means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It has the event.
-    Delivered,
-    /// It may take it later.
-    Retry {
-        /// How long it asked us to wait.
-        after: Option<Duration>,
-    },
-    /// It will never take anything again.
-    Gone,
-}
-
-impl Verdict {
-    /// From a status line: 2xx is success, 410 is for good, everything else is tried again.
-    #[must_use]
-    pub fn from_reply(reply: &Reply, now: Timestamp) -> Self {
-        match reply.status {
-            200..=299 => Self::Delivered,
-            410 => Self::Gone,
-            _ => Self::Retry {
-                after: reply.retry_after.as_deref().and_then(|value| parse_retry_after(value, now)),
-            },
-        }
-    }
-
-    /// From a request that got no answer.
-    #[must_use]
-    pub fn from_failure(_error: &SendError) -> Self {
-        Self::Retry { after: None }
     }
 }
 
@@ -92,8 +103,12 @@ impl Verdict {
 pub enum Settlement {
     /// Done.
     Delivered,
-    /// Due again after a while.
+    /// Due again after a while, one place further in the schedule.
     Retrying(Duration),
+    /// Due again after a while, at the same place in the schedule: nobody is charged for the wait.
+    Deferred(Duration, DeliveryReason),
+    /// Kept, and never due, until somebody sets the connection right.
+    Parked(DeliveryReason),
     /// Given up on; replayable.
     Dead(DeliveryReason),
     /// Not sent because of how the connection stands; replayable.
@@ -103,12 +118,15 @@ pub enum Settlement {
 }
 
 impl Settlement {
-    /// As stored in `attempts.settlement`.
+    /// The word for it in metrics, and in `attempts.settlement` of all but [`Settlement::Deferred`]:
+    /// a request that was made for one of those is recorded as `retrying`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::Retrying(_) => "retrying",
+            Self::Deferred(..) => "deferred",
+            Self::Parked(_) => "parked",
             Self::Dead(_) => "dead",
             Self::Skipped(_) => "skipped",
             Self::Cancelled(_) => "cancelled",
@@ -120,41 +138,134 @@ impl Settlement {
     pub const fn reason(self) -> Option<DeliveryReason> {
         match self {
             Self::Delivered | Self::Retrying(_) => None,
-            Self::Dead(reason) | Self::Skipped(reason) | Self::Cancelled(reason) => Some(reason),
+            Self::Deferred(_, reason)
+            | Self::Parked(reason)
+            | Self::Dead(reason)
+            | Self::Skipped(reason)
+            | Self::Cancelled(reason) => Some(reason),
         }
+    }
+
+    /// Whether the delivery leaves the outbox.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Retrying(_) | Self::Deferred(..) | Self::Parked(_))
     }
 }
 
-/// What follows from a verdict. `draw` is a random number in `[0, 1)`.
+/// What a verdict means for the connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Consequence {
+    /// Its receiver is gone: switched off.
+    Disabled(&'static str),
+    /// It is broken until an admin acts.
+    Errored(Cow<'static, str>),
+    /// It is switched off at the provider.
+    Suspended(&'static str),
+    /// Its destination takes nothing.
+    DestinationFailing(Cow<'static, str>),
+}
+
+/// What follows from a verdict for the delivery. `draw` is a random number in `[0, 1)`.
 #[must_use]
-pub fn settle(verdict: Verdict, step: u16, schedule: &RetrySchedule, draw: f64) -> Settlement {
+pub fn settle(verdict: &Verdict, step: u16, schedule: &RetrySchedule, draw: f64) -> Settlement {
+    use DeliveryReason as Reason;
     match verdict {
-        Verdict::Delivered => Settlement::Delivered,
-        Verdict::Gone => Settlement::Dead(DeliveryReason::Gone),
-        Verdict::Retry { after } => schedule
-            .delay(step, after, draw)
-            .map_or(Settlement::Dead(DeliveryReason::RetriesExhausted), Settlement::Retrying),
+        Verdict::Delivered(_) => Settlement::Delivered,
+        Verdict::NothingToDo(code) => Settlement::Skipped(Reason::NothingToDo(code)),
+        Verdict::Retry { after, .. } => schedule
+            .delay(step, *after, draw)
+            .map_or(Settlement::Dead(Reason::RetriesExhausted), Settlement::Retrying),
+        Verdict::Unauthorized | Verdict::Reauth(_) => Settlement::Parked(Reason::ReauthRequired),
+        Verdict::Suspended(_) => Settlement::Parked(Reason::SuspendedAtProvider),
+        Verdict::Disconnected(_) => Settlement::Parked(Reason::DisconnectedAtProvider),
+        Verdict::NoDestination => Settlement::Parked(Reason::NoDestination),
+        Verdict::WrongDestination(_) => Settlement::Dead(Reason::WrongDestination),
+        Verdict::Rejected(_) => Settlement::Dead(Reason::Rejected),
+        Verdict::Gone => Settlement::Dead(Reason::Gone),
+        Verdict::OperatorFault(_) => {
+            Settlement::Deferred(OPERATOR_WAIT.mul_f64(1.0 + draw), Reason::OperatorFault)
+        }
     }
 }
 
-/// What ends a delivery before any request: how its connection stands, or its own history.
+/// What follows from a verdict for the connection.
 #[must_use]
-pub fn settled_unsent(claimed: &Claimed, silent_because: Option<&str>) -> Option<Settlement> {
+pub fn consequence(verdict: &Verdict) -> Option<Consequence> {
+    match verdict {
+        Verdict::Gone => Some(Consequence::Disabled("receiver_gone")),
+        Verdict::Unauthorized => Some(Consequence::Errored("unauthorized".into())),
+        Verdict::Reauth(code) => Some(Consequence::Errored(code.clone())),
+        Verdict::Disconnected(_) => Some(Consequence::Errored("disconnected_at_provider".into())),
+        Verdict::Suspended(code) => Some(Consequence::Suspended(code)),
+        Verdict::WrongDestination(code) => Some(Consequence::DestinationFailing(code.clone())),
+        Verdict::Delivered(_)
+        | Verdict::NothingToDo(_)
+        | Verdict::Retry { .. }
+        | Verdict::Rejected(_)
+        | Verdict::OperatorFault(_)
+        | Verdict::NoDestination => None,
+    }
+}
+
+/// The name of a verdict, for metrics.
+#[must_use]
+pub const fn verdict_name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Delivered(_) => "delivered",
+        Verdict::NothingToDo(_) => "nothing_to_do",
+        Verdict::Retry { hold: None, .. } => "retry",
+        Verdict::Retry { hold: Some(_), .. } => "hold",
+        Verdict::Unauthorized => "unauthorized",
+        Verdict::Reauth(_) => "reauth",
+        Verdict::Suspended(_) => "suspended",
+        Verdict::Disconnected(_) => "disconnected",
+        Verdict::WrongDestination(_) => "wrong_destination",
+        Verdict::Rejected(_) => "rejected",
+        Verdict::Gone => "gone",
+        Verdict::OperatorFault(_) => "operator_fault",
+        Verdict::NoDestination => "no_destination",
+    }
+}
+
+/// The provider's own code for what went wrong, where the verdict has one.
+#[must_use]
+pub fn verdict_code(verdict: &Verdict) -> Option<Cow<'static, str>> {
+    match verdict {
+        Verdict::Reauth(code) | Verdict::WrongDestination(code) | Verdict::Rejected(code) => {
+            Some(code.clone())
+        }
+        Verdict::Suspended(code) | Verdict::Disconnected(code) | Verdict::OperatorFault(code) => {
+            Some(Cow::Borrowed(code))
+        }
+        _ => None,
+    }
+}
+
+/// What settles a delivery before any request: how its connection stands, or its own history.
+/// `is_webhook`: a custom webhook is switched off by us or its receiver, and nothing of it is kept;
+/// an account that the provider switched off may come back.
+#[must_use]
+pub fn settled_unsent(
+    claimed: &Claimed,
+    silent_because: Option<&str>,
+    is_webhook: bool,
+) -> Option<Settlement> {
+    use DeliveryReason as Reason;
     match silent_because {
-        Some("connection_disconnected") => {
-            Some(Settlement::Cancelled(DeliveryReason::ConnectionRemoved))
+        Some("connection_disconnected") => Some(Settlement::Cancelled(Reason::ConnectionRemoved)),
+        Some("connection_paused") => Some(Settlement::Skipped(Reason::ConnectionPaused)),
+        Some("connection_suspended") if is_webhook => {
+            Some(Settlement::Skipped(Reason::ConnectionSuspended))
         }
-        Some("connection_paused") => Some(Settlement::Skipped(DeliveryReason::ConnectionPaused)),
-        Some("connection_suspended") => {
-            Some(Settlement::Skipped(DeliveryReason::ConnectionSuspended))
-        }
-        Some(_) => Some(Settlement::Skipped(DeliveryReason::ConnectionError)),
-        None if claimed.crashes >= CRASHES_MAX => Some(Settlement::Dead(DeliveryReason::Poison)),
+        Some("connection_suspended") => Some(Settlement::Parked(Reason::ConnectionSuspended)),
+        Some(_) => Some(Settlement::Parked(Reason::ConnectionError)),
+        None if claimed.crashes >= CRASHES_MAX => Some(Settlement::Dead(Reason::Poison)),
         None => None,
     }
 }
 
-/// The class of an attempt, for the record and the metrics.
+/// The class of an answer, for the record and the metrics.
 #[must_use]
 pub const fn error_class(status: Option<u16>, failure: Option<Failure>) -> Option<&'static str> {
     match (failure, status) {
@@ -170,45 +281,4 @@ pub const fn error_class(status: Option<u16>, failure: Option<Failure>) -> Optio
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-
-    fn reply(status: u16, retry_after: Option<&str>) -> Reply {
-        Reply { status, retry_after: retry_after.map(str::to_owned), head: Bytes::new() }
-    }
-
-    fn now() -> Timestamp {
-        "2026-02-25T12:00:00Z".parse().expect("a timestamp")
-    }
-
-    #[test]
-    fn only_2xx_is_success_and_only_410_is_for_good() {
-        for status in [200, 201, 202, 204, 299] {
-            assert_eq!(Verdict::from_reply(&reply(status, None), now()), Verdict::Delivered);
-        }
-        assert_eq!(Verdict::from_reply(&reply(410, None), now()), Verdict::Gone);
-        // B6: a redirect is a failure like any other.
-        for status in [301, 302, 307, 308, 400, 401, 404, 429, 500, 503] {
-            assert_eq!(
-                Verdict::from_reply(&reply(status, None), now()),
-                Verdict::Retry { after: None },
-                "{status}"
-            );
-        }
-    }
-
-    #[test]
-    fn b24_retry_after_reaches_the_settlement() {
-        let verdict = Verdict::from_reply(&reply(503, Some("120")), now());
-        let settlement = settle(verdict, 0, &RetrySchedule::default(), 0.0);
-        assert_eq!(settlement, Settlement::Retrying(Duration::from_secs(120)));
-    }
-
-    #[test]
-    fn b3_the_last_failure_is_a_dead_letter_with_its_reason() {
-        let once = RetrySchedule::new(vec![]);
-        let settlement = settle(Verdict::Retry { after: None }, 0, &once, 0.5);
-        assert_eq!(settlement, Settlement::Dead(DeliveryReason::RetriesExhausted));
-    }
-}
+mod tests;

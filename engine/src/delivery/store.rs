@@ -1,48 +1,115 @@
 //! Writes what became of deliveries: many at once, each fenced by its lease.
 
+use std::time::Duration;
+
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
     attempt::Settled,
     state::{DeliveryReason, Settlement},
+    tickets,
 };
 use crate::ids::{ConnectionId, DeliveryId, OrganizationId};
 
-/// Writes settlements in one statement and one commit: final ones leave the outbox, others become
-/// due again, and each leaves its attempt row. Returns those whose lease still held; the others
-/// touched nothing. Writing the same settlement twice is harmless: the second finds no lease.
+/// Writes settlements in one commit: final ones leave the outbox, others become due again or are
+/// parked, and each that tells something leaves its attempt row. Tickets are written and given back
+/// with the settlements of their deliveries. Returns those whose lease still held; the others touched
+/// nothing. Writing the same settlement twice is harmless: the second finds no lease.
 pub async fn settle(
     pool: &PgPool,
     settled: &[Settled],
 ) -> Result<Vec<(DeliveryId, i64)>, sqlx::Error> {
-    fn all<'a, T>(settled: &'a [Settled], of: impl Fn(&'a Settled) -> T) -> Vec<T> {
-        settled.iter().map(of).collect()
+    let (ended, withheld): (Vec<&Settled>, Vec<&Settled>) =
+        settled.iter().partition(|one| !is_withheld(one.settlement));
+    if withheld.is_empty() && ended.iter().all(|one| one.ticket.is_none()) {
+        // Nearly always: one statement, which commits by itself.
+        return write_ended(&mut *pool.acquire().await?, &ended).await;
     }
-    let micros = |span: std::time::Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-    let organization_ids: Vec<Uuid> = all(settled, |s| s.claimed.organization_id.0);
-    let delivery_ids: Vec<Uuid> = all(settled, |s| s.claimed.delivery_id.0);
-    let leases: Vec<i64> = all(settled, |s| s.claimed.lease);
+    let mut tx = pool.begin().await?;
+    let mut written = Vec::with_capacity(settled.len());
+    // Parking takes connections' rows first of all.
+    if !withheld.is_empty() {
+        written.extend(write_withheld(&mut tx, &withheld).await?);
+    }
+    if !ended.is_empty() {
+        written.extend(write_ended(&mut tx, &ended).await?);
+    }
+    let ours: Vec<&Settled> = settled
+        .iter()
+        .filter(|one| one.ticket.is_some())
+        .filter(|one| written.contains(&(one.claimed.delivery_id, one.claimed.lease)))
+        .collect();
+    tickets::give_back(&mut tx, &ours).await?;
+    tx.commit().await?;
+    Ok(written)
+}
+
+fn is_withheld(settlement: Settlement) -> bool {
+    matches!(settlement, Settlement::Deferred(..) | Settlement::Parked(_))
+}
+
+fn all<'a, T>(settled: &[&'a Settled], of: impl Fn(&'a Settled) -> T) -> Vec<T> {
+    settled.iter().map(|one| of(one)).collect()
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// What both statements write of each settlement.
+struct Columns<'a> {
+    organization_ids: Vec<Uuid>,
+    delivery_ids: Vec<Uuid>,
+    leases: Vec<i64>,
+    reasons: Vec<Option<&'static str>>,
+    waits: Vec<Option<i64>>,
+    ages: Vec<Option<i64>>,
+    durations: Vec<Option<i64>>,
+    statuses: Vec<Option<i16>>,
+    classes: Vec<Option<&'a str>>,
+    errors: Vec<Option<&'a str>>,
+    heads: Vec<Option<&'a str>>,
+    versions: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(settled: &[&'a Settled]) -> Self {
+        let wait = |settlement| match settlement {
+            Settlement::Retrying(wait) | Settlement::Deferred(wait, _) => Some(micros(wait)),
+            _ => None,
+        };
+        Self {
+            organization_ids: all(settled, |s| s.claimed.organization_id.0),
+            delivery_ids: all(settled, |s| s.claimed.delivery_id.0),
+            leases: all(settled, |s| s.claimed.lease),
+            reasons: all(settled, |s| s.settlement.reason().map(DeliveryReason::as_str)),
+            waits: all(settled, |s| wait(s.settlement)),
+            ages: all(settled, |s| s.exchange.as_ref().map(|e| micros(e.began.elapsed()))),
+            durations: all(settled, |s| s.exchange.as_ref().map(|e| micros(e.took))),
+            statuses: all(settled, |s| {
+                let status = s.exchange.as_ref().and_then(|e| e.status);
+                status.and_then(|status| i16::try_from(status).ok())
+            }),
+            classes: all(settled, |s| {
+                s.code.as_deref().or_else(|| s.exchange.as_ref()?.error_class)
+            }),
+            errors: all(settled, |s| s.exchange.as_ref()?.error.as_deref()),
+            heads: all(settled, |s| s.exchange.as_ref()?.response_head.as_deref()),
+            versions: all(settled, |s| s.connection_version),
+        }
+    }
+}
+
+/// Writes those that are over, and those that failed and are tried again.
+async fn write_ended(
+    tx: &mut PgConnection,
+    settled: &[&Settled],
+) -> Result<Vec<(DeliveryId, i64)>, sqlx::Error> {
+    let columns = Columns::of(settled);
     let settlements: Vec<&str> = all(settled, |s| s.settlement.as_str());
-    let reasons: Vec<Option<&str>> =
-        all(settled, |s| s.settlement.reason().map(DeliveryReason::as_str));
-    let waits: Vec<Option<i64>> = all(settled, |s| match s.settlement {
-        Settlement::Retrying(wait) => Some(micros(wait)),
-        _ => None,
-    });
-    let ages: Vec<Option<i64>> =
-        all(settled, |s| s.exchange.as_ref().map(|e| micros(e.began.elapsed())));
-    let durations: Vec<Option<i64>> = all(settled, |s| s.exchange.as_ref().map(|e| micros(e.took)));
-    let statuses: Vec<Option<i16>> = all(settled, |s| {
-        s.exchange.as_ref().and_then(|e| e.status).and_then(|status| i16::try_from(status).ok())
-    });
-    let classes: Vec<Option<&str>> =
-        all(settled, |s| s.exchange.as_ref().and_then(|e| e.error_class));
-    let errors: Vec<Option<&str>> =
-        all(settled, |s| s.exchange.as_ref().and_then(|e| e.error.as_deref()));
-    let heads: Vec<Option<&str>> =
-        all(settled, |s| s.exchange.as_ref().and_then(|e| e.response_head.as_deref()));
-    let versions: Vec<i64> = all(settled, |s| s.connection_version);
+    let external_ids: Vec<Option<&str>> = all(settled, |s| s.external_id.as_deref());
+    let external_urls: Vec<Option<&str>> = all(settled, |s| s.external_url.as_deref());
     // The fence is a join column on purpose: as a constant it would turn the plan into a scan.
     let rows = sqlx::query!(
         r#"
@@ -50,9 +117,10 @@ pub async fn settle(
             select * from unnest(
                 $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
                 $7::bigint[], $8::bigint[], $9::smallint[], $10::text[], $11::text[], $12::text[],
-                $13::bigint[]
+                $13::bigint[], $14::text[], $15::text[]
             ) as v(organization_id, delivery_id, lease, settlement, reason, wait_us, age_us,
-                   duration_us, status_code, error_class, error, response_head, connection_version)
+                   duration_us, status_code, error_class, error, response_head, connection_version,
+                   external_id, external_url)
         ),
         ended as (
             delete from relay.outbox o using v
@@ -61,7 +129,8 @@ pub async fn settle(
             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, v.lease,
                       o.attempt + o.crashes + (v.age_us is not null)::integer as number, v.settlement, v.reason,
                       null::timestamptz as next_due_at, v.age_us, v.duration_us, v.status_code,
-                      v.error_class, v.error, v.response_head, v.connection_version
+                      v.error_class, v.error, v.response_head, v.connection_version, v.external_id,
+                      v.external_url
         ),
         kept as (
             update relay.outbox o
@@ -74,34 +143,118 @@ pub async fn settle(
             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, v.lease,
                       o.attempt as number, v.settlement, v.reason, o.due_at as next_due_at,
                       v.age_us, v.duration_us, v.status_code, v.error_class, v.error,
-                      v.response_head, v.connection_version
+                      v.response_head, v.connection_version, v.external_id, v.external_url
         )
         insert into relay.attempts (
             organization_id, delivery_id, connection_id, event_id, class, lease, number, settlement,
             reason, next_due_at, started_at, duration_us, status_code, error_class, error,
-            response_head, connection_version
+            response_head, connection_version, external_id, external_url
         )
         select organization_id, delivery_id, connection_id, event_id, class, lease, number, settlement,
                reason, next_due_at, now() - age_us * interval '1 microsecond', duration_us, status_code,
-               error_class, error, response_head, connection_version
+               error_class, error, response_head, connection_version, external_id, external_url
         from (select * from ended union all select * from kept) s
         returning delivery_id, lease as "lease!"
         "#,
-        &organization_ids,
-        &delivery_ids,
-        &leases,
+        &columns.organization_ids,
+        &columns.delivery_ids,
+        &columns.leases,
         &settlements as &[&str],
-        &reasons as &[Option<&str>],
-        &waits as &[Option<i64>],
-        &ages as &[Option<i64>],
-        &durations as &[Option<i64>],
-        &statuses as &[Option<i16>],
-        &classes as &[Option<&str>],
-        &errors as &[Option<&str>],
-        &heads as &[Option<&str>],
-        &versions,
+        &columns.reasons as &[Option<&str>],
+        &columns.waits as &[Option<i64>],
+        &columns.ages as &[Option<i64>],
+        &columns.durations as &[Option<i64>],
+        &columns.statuses as &[Option<i16>],
+        &columns.classes as &[Option<&str>],
+        &columns.errors as &[Option<&str>],
+        &columns.heads as &[Option<&str>],
+        &columns.versions,
+        &external_ids as &[Option<&str>],
+        &external_urls as &[Option<&str>],
     )
-    .fetch_all(pool)
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.delivery_id.into(), row.lease)).collect())
+}
+
+/// Writes those that wait without being charged, and those that are parked. A request that was made
+/// for one is counted and recorded, and so is parking; a mere wait leaves no trace.
+async fn write_withheld(
+    tx: &mut PgConnection,
+    settled: &[&Settled],
+) -> Result<Vec<(DeliveryId, i64)>, sqlx::Error> {
+    let columns = Columns::of(settled);
+    let connection_ids: Vec<Uuid> = all(settled, |s| s.claimed.connection_id.0);
+    let parks: Vec<bool> = all(settled, |s| matches!(s.settlement, Settlement::Parked(_)));
+    let rows = sqlx::query!(
+        r#"
+        with v as materialized (
+            select * from unnest(
+                $1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::boolean[], $6::text[],
+                $7::bigint[], $8::bigint[], $9::bigint[], $10::smallint[], $11::text[], $12::text[],
+                $13::text[], $14::bigint[]
+            ) as v(organization_id, delivery_id, lease, connection_id, parks, reason, wait_us,
+                   age_us, duration_us, status_code, error_class, error, response_head,
+                   connection_version)
+        ),
+        -- Held until the commit: see parking.rs.
+        standing as materialized (
+            select c.id, c.version from relay.organization_integrations c
+            where c.id = any(select v.connection_id from v where v.parks)
+            order by c.id
+            for share
+        ),
+        decided as materialized (
+            -- What the connection's present version was not used for is looked at once more instead.
+            select v.*, v.parks and s.version <= v.connection_version as is_parked
+            from v left join standing s on s.id = v.connection_id
+        ),
+        moved as (
+            update relay.outbox o
+            set lease = null, lease_until = null,
+                attempt = case when d.age_us is null then o.attempt else o.attempt + o.crashes + 1 end,
+                crashes = case when d.age_us is null then o.crashes else 0 end,
+                shard = case when d.is_parked then relay.parked_shard_of(o.connection_id) else o.shard end,
+                due_at = case when d.is_parked then 'infinity'
+                              else now() + coalesce(d.wait_us, 0) * interval '1 microsecond' end
+            from decided d
+            where o.organization_id = d.organization_id and o.delivery_id = d.delivery_id
+              and o.lease = d.lease
+            returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, d.lease,
+                      o.attempt as number, d.is_parked, d.reason,
+                      nullif(o.due_at, 'infinity') as next_due_at, d.age_us, d.duration_us,
+                      d.status_code, d.error_class, d.error, d.response_head, d.connection_version
+        ),
+        told as (
+            insert into relay.attempts (
+                organization_id, delivery_id, connection_id, event_id, class, lease, number,
+                settlement, reason, next_due_at, started_at, duration_us, status_code, error_class,
+                error, response_head, connection_version
+            )
+            select organization_id, delivery_id, connection_id, event_id, class, lease, number,
+                   case when is_parked then 'parked' else 'retrying' end, reason, next_due_at,
+                   now() - age_us * interval '1 microsecond', duration_us, status_code, error_class,
+                   error, response_head, connection_version
+            from moved where is_parked or age_us is not null
+        )
+        select delivery_id as "delivery_id!", lease as "lease!" from moved
+        "#,
+        &columns.organization_ids,
+        &columns.delivery_ids,
+        &columns.leases,
+        &connection_ids,
+        &parks,
+        &columns.reasons as &[Option<&str>],
+        &columns.waits as &[Option<i64>],
+        &columns.ages as &[Option<i64>],
+        &columns.durations as &[Option<i64>],
+        &columns.statuses as &[Option<i16>],
+        &columns.classes as &[Option<&str>],
+        &columns.errors as &[Option<&str>],
+        &columns.heads as &[Option<&str>],
+        &columns.versions,
+    )
+    .fetch_all(tx)
     .await?;
     Ok(rows.into_iter().map(|row| (row.delivery_id.into(), row.lease)).collect())
 }
@@ -126,7 +279,7 @@ pub async fn crashed(
     Ok(done.rows_affected())
 }
 
-/// Cancels what a connection was still promised, in the caller's transaction.
+/// Cancels what a connection was still promised, parked or not, in the caller's transaction.
 pub(crate) async fn cancel(
     tx: &mut PgConnection,
     organization_id: OrganizationId,
@@ -138,7 +291,8 @@ pub(crate) async fn cancel(
         r#"
         with gone as (
             delete from relay.outbox
-            where shard = relay.shard_of($2) and connection_id = $2 and organization_id = $1
+            where shard = any(array[relay.shard_of($2), relay.parked_shard_of($2)])
+              and connection_id = $2 and organization_id = $1
               and (lease_until is null or lease_until < now())
             returning organization_id, delivery_id, connection_id, event_id, class, attempt
         )

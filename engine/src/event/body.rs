@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{SecondsFormat, Timelike};
 use url::Url;
 
-use super::{RecordedEvent, headline};
+use super::{Notification, RecordedEvent, headline};
 use crate::{clock::Timestamp, ids::DeliveryId};
 
 /// The body of a webhook: the documented four keys first, `data` in the very bytes that were received.
@@ -16,7 +16,16 @@ pub fn webhook_body(
     delivery_id: DeliveryId,
     frontend_url: Option<&Url>,
 ) -> Bytes {
-    let notification = headline(event, frontend_url);
+    webhook_body_with(event, delivery_id, &headline(event, frontend_url))
+}
+
+/// The same, with the words already found.
+#[must_use]
+pub fn webhook_body_with(
+    event: &RecordedEvent,
+    delivery_id: DeliveryId,
+    notification: &Notification,
+) -> Bytes {
     let mut body = Vec::with_capacity(event.payload.len() + 1_024);
     let mut text = |name: &str, value: &str| {
         body.extend_from_slice(name.as_bytes());
@@ -34,7 +43,7 @@ pub fn webhook_body(
         json(&mut body, project_id);
     }
     body.extend_from_slice(b",\"notification\":");
-    json(&mut body, &notification);
+    json(&mut body, notification);
     body.push(b'}');
     Bytes::from(body)
 }

@@ -13,11 +13,12 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let stop = wiring::stop_signal()?;
     wiring::metrics(&settings, stop.clone()).await?;
     let engine = wiring::engine(&settings).await?;
-    let (address, serve) = wiring::api(&settings, engine.clone(), stop).await?;
-    tracing::info!(%address, "the API is listening");
+    let listener = wiring::listen(&settings).await?;
+    tracing::info!(address = %listener.local_addr()?, "the API is listening");
+    let serve = wiring::api(&settings, engine.clone(), listener, stop);
     let announcing = tokio::spawn(engine::wake::announce(engine.clone()));
     serve.await?;
     announcing.abort();
-    engine.db.close().await;
+    engine.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// Whose deliveries.
     #[arg(long, value_name = "UUID")]
     organization: OrganizationId,
-    /// pending, delivered, dead, skipped, cancelled or expired.
+    /// pending, parked, delivered, dead, skipped, cancelled or expired.
     #[arg(long)]
     status: Option<DeliveryStatus>,
     /// Only to this connection.
@@ -86,11 +86,15 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn line(item: &DeliveryView) -> String {
     let kind = item.event.as_deref().unwrap_or("(event no longer kept)");
     let why = item.reason.as_deref().or(item.error_class.as_deref()).unwrap_or("");
+    let made = item.external_url.as_deref().or(item.external_id.as_deref()).unwrap_or("");
     // Names and errors come from customers and receivers: nothing of them may steer a terminal.
-    text::inert(&format!(
-        "{}  {:<9}  {:>2} attempts  {kind:<32}  {}  {why}",
-        item.id, item.status, item.attempts, item.connection_name
-    ))
+    text::inert(
+        format!(
+            "{}  {:<9}  {:>2} attempts  {kind:<32}  {}  {why}  {made}",
+            item.id, item.status, item.attempts, item.connection_name
+        )
+        .trim_end(),
+    )
 }
 
 fn print_detail(detail: &DeliveryDetail) {

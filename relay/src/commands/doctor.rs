@@ -2,7 +2,12 @@
 
 use std::process::ExitCode;
 
-use engine::{Engine, partitions::Health};
+use engine::{
+    Engine,
+    oauth::config::{self, ProvidersConfig},
+    partitions::Health,
+    provider::{Connect, PROVIDERS, Provider},
+};
 use serde::Serialize;
 
 use crate::{
@@ -39,6 +44,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     "RELAY_ENCRYPTION_KEY is not set: secrets cannot be opened",
                 ),
             });
+            findings.extend(PROVIDERS.iter().filter_map(|one| look_at(one, &settings.providers)));
             match wiring::engine(&settings).await {
                 Err(error) => findings.push(bad("database", format!("{error:#}"))),
                 Ok(engine) => look_at_database(&engine, &mut findings).await,
@@ -55,6 +61,22 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let healthy = findings.iter().all(|finding| finding.good);
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A provider that nobody began to set up is no fault. Custom webhooks need nothing.
+fn look_at(provider: &Provider, set: &ProvidersConfig) -> Option<Finding> {
+    let settings = config::settings_of(provider);
+    let begun = settings.iter().any(|setting| set.secret(setting.name).is_some());
+    let missing = set.missing(provider);
+    match provider.connect {
+        Connect::Webhook | Connect::AccessToken(_) => None,
+        _ if missing.is_empty() => Some(good(provider.label, "set up")),
+        _ if begun => {
+            let missing = missing.join(", ");
+            Some(bad(provider.label, format!("cannot be connected: {missing} not set")))
+        }
+        _ => Some(good(provider.label, "not set up: cannot be connected")),
+    }
 }
 
 async fn look_at_database(engine: &Engine, findings: &mut Vec<Finding>) {

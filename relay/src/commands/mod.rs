@@ -1,6 +1,7 @@
 //! The command line: one file for each command, this one chooses among them.
 
 mod api;
+mod connections;
 mod deliveries;
 mod dev;
 mod doctor;
@@ -39,6 +40,8 @@ enum Command {
     Emit(emit::Arguments),
     /// Lists an organization's deliveries, or shows one with its attempts.
     Deliveries(deliveries::Arguments),
+    /// Lists an organization's connections, and tells or changes where their events go.
+    Connections(connections::Arguments),
     /// Makes one delivery due again.
     Replay(replay::Arguments),
     /// Compares the connections' read model with the log, or rebuilds it.
@@ -63,6 +66,7 @@ impl Relay {
             Command::Workers => workers::run().await,
             Command::Emit(arguments) => emit::run(arguments).await,
             Command::Deliveries(arguments) => deliveries::run(arguments).await,
+            Command::Connections(arguments) => connections::run(arguments).await,
             Command::Replay(arguments) => replay::run(arguments).await,
             Command::Projection(arguments) => projection::run(&arguments).await,
             Command::Secrets(arguments) => secrets::run(&arguments).await,

@@ -19,22 +19,22 @@ pub(super) struct Arguments {
 
 /// A setting as it is told to programs. Values are left out: some are secret.
 #[derive(Serialize)]
-struct Line {
+struct Line<'a> {
     name: &'static str,
     is_set: bool,
     default: Option<&'static str>,
     secret: bool,
-    meaning: &'static str,
+    meaning: &'a str,
 }
 
-impl From<&Setting> for Line {
-    fn from(setting: &Setting) -> Self {
+impl<'a> From<&'a Setting> for Line<'a> {
+    fn from(setting: &'a Setting) -> Self {
         Self {
             name: setting.name,
             is_set: is_set(setting),
             default: Some(setting.default).filter(|default| !default.is_empty()),
             secret: setting.secret,
-            meaning: setting.meaning,
+            meaning: &setting.meaning,
         }
     }
 }

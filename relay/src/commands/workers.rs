@@ -22,7 +22,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let listening = tokio::spawn(engine::wake::listen(engine.clone()));
     workers::run(engine.clone(), stop).await?;
     listening.abort();
-    engine.db.close().await;
+    engine.close().await;
     tracing::info!("the workers have ended");
     Ok(ExitCode::SUCCESS)
 }

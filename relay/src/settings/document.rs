@@ -15,11 +15,19 @@ Everything wrong or missing is reported at once when a command starts, by name a
 This page is written by `relay settings --markdown`; a test compares the two.
 ";
 
+const PROVIDERS: &str = "
+What each of them is for, and where to register: [providers.md](providers.md). A provider of which something is missing is
+not offered, and `relay doctor` says what.
+";
+
 /// The whole page.
 pub(crate) fn markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     for group in Group::ALL {
         write!(page, "\n## {}\n", group.title()).expect("a String takes any text");
+        if *group == Group::Providers {
+            page.push_str(PROVIDERS);
+        }
         for setting in SETTINGS.iter().filter(|setting| setting.group == *group) {
             page.push_str(&section(setting));
         }
@@ -72,6 +80,9 @@ mod tests {
     #[test]
     fn the_committed_page_is_what_the_list_says() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+        if option_env!("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, markdown()).expect("docs/ can be written");
+        }
         let committed = std::fs::read_to_string(&path).expect("docs/configuration.md is there");
         assert!(
             committed == markdown(),
@@ -82,7 +93,7 @@ mod tests {
     #[test]
     fn every_setting_is_on_the_page_once() {
         let page = markdown();
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter() {
             let heading = format!("\n### `{}`\n", setting.name);
             assert_eq!(page.matches(&heading).count(), 1, "{}", setting.name);
         }

@@ -1,9 +1,16 @@
-//! The one list of settings: parsing, `relay settings` and docs/configuration.md all come from it.
+//! The one list of settings: parsing, `relay settings` and docs/configuration.md all come from it. What
+//! the providers need is not written here: the engine tells it.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use engine::oauth::config::{self, ProviderSetting};
 
 use super::Needs;
+use super::providers::KEY_FILE;
 
 /// A variable of the environment that Relay reads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) name: &'static str,
     /// An older name that is read when `name` is not set.
@@ -14,7 +21,7 @@ pub(crate) struct Setting {
     pub(crate) secret: bool,
     pub(crate) required_by: &'static [Needs],
     /// Whole sentences, in Markdown.
-    pub(crate) meaning: &'static str,
+    pub(crate) meaning: Cow<'static, str>,
     pub(crate) group: Group,
 }
 
@@ -25,12 +32,20 @@ pub(crate) enum Group {
     Access,
     Secrets,
     Delivery,
+    Providers,
     Process,
 }
 
 impl Group {
-    pub(crate) const ALL: &[Self] =
-        &[Self::Database, Self::Http, Self::Access, Self::Secrets, Self::Delivery, Self::Process];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Database,
+        Self::Http,
+        Self::Access,
+        Self::Secrets,
+        Self::Delivery,
+        Self::Providers,
+        Self::Process,
+    ];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -39,35 +54,67 @@ impl Group {
             Self::Access => "Who may call",
             Self::Secrets => "Encryption at rest",
             Self::Delivery => "Delivering",
+            Self::Providers => "Providers",
             Self::Process => "The process",
         }
     }
 }
 
 const fn setting(group: Group, name: &'static str, meaning: &'static str) -> Setting {
+    let meaning = Cow::Borrowed(meaning);
     Setting { name, alias: None, default: "", secret: false, required_by: &[], meaning, group }
 }
 
-impl Setting {
-    const fn default(self, default: &'static str) -> Self {
-        Self { default, ..self }
-    }
-
-    const fn secret(self) -> Self {
-        Self { secret: true, ..self }
-    }
-
-    const fn alias(self, alias: &'static str) -> Self {
-        Self { alias: Some(alias), ..self }
-    }
-
-    const fn required_by(self, required_by: &'static [Needs]) -> Self {
-        Self { required_by, ..self }
+impl From<ProviderSetting> for Setting {
+    fn from(setting: ProviderSetting) -> Self {
+        Self {
+            name: setting.name,
+            alias: setting.alias,
+            default: setting.default.unwrap_or_default(),
+            secret: setting.is_secret,
+            required_by: &[],
+            meaning: Cow::Owned(setting.meaning),
+            group: Group::Providers,
+        }
     }
 }
 
+impl Setting {
+    const fn default(mut self, default: &'static str) -> Self {
+        self.default = default;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    const fn alias(mut self, alias: &'static str) -> Self {
+        self.alias = Some(alias);
+        self
+    }
+
+    const fn required_by(mut self, required_by: &'static [Needs]) -> Self {
+        self.required_by = required_by;
+        self
+    }
+}
+
+/// Relay's own, and then what the providers need.
+pub(crate) static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    let providers = config::settings().into_iter().map(Setting::from);
+    OWN.iter().cloned().chain(providers).chain([APP_KEY_FILE]).collect()
+});
+
+const APP_KEY_FILE: Setting = setting(
+    Group::Providers,
+    KEY_FILE,
+    "A file with the private key of the GitHub App, PEM, read where `GITHUB_APP_PRIVATE_KEY` is not set.",
+);
+
 /// In the order of the documentation.
-pub(crate) const SETTINGS: &[Setting] = &[
+const OWN: &[Setting] = &[
     setting(
         Group::Database,
         "DATABASE_URL",
@@ -144,6 +191,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
          `app_metadata.organizations`, or `postgres`, the core's tables in the same database.",
     )
     .default("claims"),
+    setting(
+        Group::Access,
+        "RELAY_BIND_BROWSER",
+        "`true` lets a consent at a provider end only in the browser that it began in, by a cookie of \
+         the API. Set it wherever the frontend and the API are on one site, as `app.example.com` and \
+         `api.example.com` are: browsers keep no such cookie otherwise, and nothing could be connected.",
+    )
+    .default("false"),
     setting(
         Group::Secrets,
         "RELAY_ENCRYPTION_KEY",

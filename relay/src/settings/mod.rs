@@ -3,13 +3,18 @@
 mod document;
 mod list;
 mod parse;
+mod providers;
+#[cfg(test)]
+mod providers_page;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::oauth::config::ProvidersConfig;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
@@ -60,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) supabase_jwks_url: Option<Url>,
     pub(crate) supabase_jwt_issuer: Option<String>,
     pub(crate) membership: Membership,
+    pub(crate) bind_browser: bool,
     /// Base64, checked to be 32 bytes.
     pub(crate) encryption_key: Option<SecretString>,
     pub(crate) encryption_keys_previous: Vec<SecretString>,
@@ -71,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) worker_concurrency: u32,
     pub(crate) connection_concurrency: u32,
     pub(crate) retention: Duration,
+    pub(crate) providers: ProvidersConfig,
     pub(crate) data_dir: PathBuf,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
@@ -100,6 +107,7 @@ impl Settings {
             supabase_jwks_url: env.optional("SUPABASE_JWKS_URL", parse::web_url),
             supabase_jwt_issuer: env.optional("SUPABASE_JWT_ISSUER", parse::text),
             membership: env.or_default("RELAY_MEMBERSHIP", parse::membership),
+            bind_browser: env.or_default("RELAY_BIND_BROWSER", parse::yes_or_no),
             encryption_key: env.optional("RELAY_ENCRYPTION_KEY", parse::encryption_key),
             encryption_keys_previous: env
                 .or_empty("RELAY_ENCRYPTION_KEY_PREVIOUS", parse::encryption_keys),
@@ -111,6 +119,7 @@ impl Settings {
             worker_concurrency: env.or_default("RELAY_WORKER_CONCURRENCY", parse::count),
             connection_concurrency: env.or_default("RELAY_CONNECTION_CONCURRENCY", parse::count),
             retention: env.or_default("RELAY_RETENTION", parse::retention),
+            providers: providers::read(&mut env),
             data_dir: PathBuf::from(env.or_default("RELAY_DATA_DIR", parse::text)),
             log_format: env.or_default("RELAY_LOG_FORMAT", parse::log_format),
             log_filter: env.or_default("RUST_LOG", parse::log_filter),
@@ -127,6 +136,11 @@ pub(crate) fn is_set(setting: &Setting) -> bool {
     set(setting.name) || setting.alias.is_some_and(set)
 }
 
+/// The same, by name.
+pub(crate) fn is_set_by_name(name: &str) -> bool {
+    is_set(listed(name))
+}
+
 /// Everything that is wrong with the environment.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) struct SettingsError(Vec<Problem>);
@@ -134,7 +148,7 @@ pub(crate) struct SettingsError(Vec<Problem>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Problem {
     name: &'static str,
-    complaint: Expected,
+    complaint: Cow<'static, str>,
 }
 
 impl fmt::Display for SettingsError {
@@ -199,8 +213,8 @@ impl<L: Fn(&str) -> Option<OsString>> Reader<L> {
         parse(value).map_err(|expected| self.complain(setting, expected)).ok()
     }
 
-    fn complain(&mut self, setting: &Setting, complaint: Expected) {
-        self.problems.push(Problem { name: setting.name, complaint });
+    fn complain(&mut self, setting: &Setting, complaint: impl Into<Cow<'static, str>>) {
+        self.problems.push(Problem { name: setting.name, complaint: complaint.into() });
     }
 
     fn require(&mut self, needs: Needs) {
@@ -338,17 +352,20 @@ mod tests {
 
     #[test]
     fn debug_hides_every_secret() {
+        const PEM: &str = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----";
         let env: Vec<(&str, &str)> = SETTINGS
             .iter()
-            .filter(|setting| setting.secret)
+            .filter(|setting| setting.secret || setting.name.ends_with("_CLIENT_ID"))
             .map(|setting| match setting.name {
                 "DATABASE_URL" => (setting.name, "postgres://u:hunter2@h/db"),
+                "GITHUB_APP_PRIVATE_KEY" => (setting.name, PEM),
                 name if name.starts_with("RELAY_ENCRYPTION_KEY") => (name, KEY),
                 name => (name, "hunter2"),
             })
             .collect();
         let settings = read(Needs::Nothing, &env).expect("well formed");
         assert!(settings.encryption_key.is_some() && !settings.encryption_keys_previous.is_empty());
+        assert!(settings.providers.secret("SLACK_CLIENT_SECRET").is_some());
         let shown = format!("{settings:?}");
         assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
     }

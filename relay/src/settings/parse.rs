@@ -53,6 +53,15 @@ pub(super) fn encryption_keys(text: &str) -> Result<Vec<SecretString>, Expected>
     keys.map_err(|_| "must be keys of 32 bytes in base64, separated by commas")
 }
 
+/// A private key in PEM, in lines; `.env` files have it in one line with `\n` between.
+pub(super) fn private_key(text: &str) -> Result<String, Expected> {
+    let key = text.replace("\\n", "\n").trim().to_owned();
+    let framed = key.starts_with("-----BEGIN ")
+        && key.ends_with(" PRIVATE KEY-----")
+        && key.contains("\n-----END ");
+    if framed { Ok(key) } else { Err("must be a private key in PEM") }
+}
+
 pub(super) fn address(text: &str) -> Result<SocketAddr, Expected> {
     text.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:3001")
 }

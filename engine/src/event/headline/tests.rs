@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// An event as the log keeps it, for tests.
-pub(in crate::event) fn recorded(kind: &str, data: &str) -> RecordedEvent {
+pub(crate) fn recorded(kind: &str, data: &str) -> RecordedEvent {
     RecordedEvent {
         id: EventId(uuid::Uuid::nil()),
         organization_id: OrganizationId(uuid::Uuid::from_u128(7)),

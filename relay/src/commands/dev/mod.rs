@@ -1,19 +1,23 @@
-//! `relay dev`: everything in one process, with a private Postgres, a demo organization and a demo
-//! receiver. For trying and developing; it listens on loopback only.
+//! `relay dev`: everything in one process, with a private Postgres, a demo organization, a demo receiver
+//! and pretended providers. For trying and developing; it listens on loopback only.
 
+mod frontend;
 mod page;
+mod providers;
 mod receiver;
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use engine::partitions;
+use mock_providers::MockProviders;
 use secrecy::SecretString;
+use url::Url;
 
 use crate::{
     embedded_postgres::{self, EmbeddedPostgres},
     kept::Kept,
-    settings::{Needs, Settings},
+    settings::{Needs, Settings, is_set_by_name},
     telemetry, wiring,
 };
 
@@ -51,7 +55,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             if postgres.was_adopted() {
                 eprintln!("Found one left running there, and took it over.");
             }
-            if postgres.home() != wiring::postgres_dir(&settings.data_dir) {
+            let wanted = std::path::absolute(wiring::postgres_dir(&settings.data_dir))?;
+            if postgres.home() != wanted {
                 eprintln!(
                     "Its user cannot reach that directory: the data is in {}.",
                     postgres.home().display()
@@ -84,21 +89,31 @@ async fn run_over(
         Some(postgres) => SecretString::from(postgres.url(embedded_postgres::DATABASE)),
         None => wiring::database_url(settings)?,
     };
+    let listener = wiring::listen(settings).await?;
+    let demo = receiver::listen(arguments.receiver).await?;
+    let (address, receiver) = (listener.local_addr()?, demo.local_addr()?);
+    if !is_set_by_name("BACKEND_URL") {
+        settings.backend_url = Url::parse(&format!("http://{address}"))?;
+    }
+    if !is_set_by_name("FRONTEND_URL") {
+        // Nobody may have a frontend at hand: the demo receiver shows where it would be gone to.
+        settings.frontend_url = Url::parse(&format!("http://{receiver}"))?;
+    }
+    let pretended = providers::pretend(settings).await?;
     wiring::metrics(settings, stop.clone()).await?;
     let engine = wiring::engine_over(settings, &database_url).await?;
     let report = engine.db.migrate().await?;
     tracing::info!(applied = report.applied, total = report.total, "the schema is up to date");
     partitions::ensure(&engine).await?;
-    let receiver =
-        receiver::start(arguments.receiver, engine.clone(), kept.organization_id, stop.clone())
-            .await?;
-    let (address, serve) = wiring::api(settings, engine.clone(), stop.clone()).await?;
+    receiver::start(demo, engine.clone(), kept.organization_id, stop.clone());
+    let serve = wiring::api(settings, engine.clone(), listener, stop.clone());
     let workers = tokio::spawn(workers::run(engine.clone(), stop.clone()));
-    print!("{}", page::render(address, settings.metrics_listen, receiver, &kept)?);
+    let pages = pretended.as_ref().map(MockProviders::pages).unwrap_or_default();
+    print!("{}", page::render(address, settings.metrics_listen, receiver, &pages, &kept)?);
     let served = serve.await.context("the API stopped");
     stop.cancel();
     let delivered = tokio::time::timeout(Duration::from_secs(30), workers).await;
-    engine.db.close().await;
+    engine.close().await;
     served?;
     delivered.context("the workers did not end in time")???;
     Ok(ExitCode::SUCCESS)

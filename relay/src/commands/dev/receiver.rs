@@ -14,6 +14,7 @@ use engine::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::frontend;
 use crate::text;
 
 #[derive(Clone)]
@@ -23,28 +24,32 @@ struct Demo {
 }
 
 /// Listens at an address, or at a free port beside it when that one is taken.
-pub(crate) async fn start(
-    wanted: SocketAddr,
+pub(super) async fn listen(wanted: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(wanted).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => {
+            TcpListener::bind((wanted.ip(), 0)).await.context("no port for the demo receiver")
+        }
+    }
+}
+
+/// Receives until `stop`. At every other address it stands in for the frontend.
+pub(super) fn start(
+    listener: TcpListener,
     engine: Engine,
     organization_id: OrganizationId,
     stop: CancellationToken,
-) -> anyhow::Result<SocketAddr> {
-    let listener = match TcpListener::bind(wanted).await {
-        Ok(listener) => listener,
-        Err(_) => {
-            TcpListener::bind((wanted.ip(), 0)).await.context("no port for the demo receiver")?
-        }
-    };
-    let address = listener.local_addr()?;
-    let routes =
-        Router::new().route("/hook", post(receive)).with_state(Demo { engine, organization_id });
+) {
+    let routes = Router::new()
+        .route("/hook", post(receive))
+        .fallback(frontend::page)
+        .with_state(Demo { engine, organization_id });
     tokio::spawn(async move {
         let stopped = async move { stop.cancelled().await };
         if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
             tracing::warn!(%error, "the demo receiver stopped");
         }
     });
-    Ok(address)
 }
 
 async fn receive(State(demo): State<Demo>, headers: HeaderMap, body: Bytes) -> StatusCode {

@@ -1,0 +1,104 @@
+//! What is recorded of the requests of one attempt.
+
+use std::time::{Duration, Instant};
+
+use super::state::error_class;
+use crate::http::SendError;
+
+/// How much of an answer is kept with the attempt.
+pub const RESPONSE_KEPT_MAX: usize = 2_048;
+/// How much of a failure in words.
+const ERROR_CHARS_MAX: usize = 500;
+/// How much of a provider's code.
+const CODE_CHARS_MAX: usize = 100;
+
+/// The requests of one attempt, and the last answer, as recorded.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// When the first began, by this process's monotonic clock.
+    pub began: Instant,
+    /// How long it took until the last answer.
+    pub took: Duration,
+    /// The last status, if there was an answer.
+    pub status: Option<u16>,
+    /// What kind of failure it was.
+    pub error_class: Option<&'static str>,
+    /// What exactly went wrong.
+    pub error: Option<String>,
+    /// The beginning of the last answer's body.
+    pub response_head: Option<String>,
+}
+
+impl Exchange {
+    /// An answer, with the time since `began`.
+    #[must_use]
+    pub fn answered(began: Instant, status: u16, body: &[u8]) -> Self {
+        let kept = &body[..body.len().min(RESPONSE_KEPT_MAX)];
+        let response_head =
+            (!kept.is_empty()).then(|| String::from_utf8_lossy(kept).replace('\0', "\u{fffd}"));
+        Self {
+            began,
+            took: began.elapsed(),
+            status: Some(status),
+            error_class: error_class(Some(status), None),
+            error: None,
+            response_head,
+        }
+    }
+
+    /// Its class for the metrics: of the answer itself, never a provider's own code.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        self.error_class.unwrap_or("success")
+    }
+
+    /// No answer, with the time since `began`.
+    #[must_use]
+    pub fn failed(began: Instant, error: &SendError) -> Self {
+        Self {
+            began,
+            took: began.elapsed(),
+            status: None,
+            error_class: error_class(None, Some(error.failure)),
+            error: Some(error.detail.chars().take(ERROR_CHARS_MAX).collect()),
+            response_head: None,
+        }
+    }
+}
+
+/// A provider's code as it is kept: short, and without what a database refuses.
+#[must_use]
+pub(super) fn kept_code(code: &str) -> String {
+    code.chars().filter(|c| !c.is_control()).take(CODE_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Failure;
+
+    #[test]
+    fn an_answer_is_kept_in_part_and_as_text() {
+        let body = [b"\0ok".as_slice(), &[0xff], "é".repeat(2_000).as_bytes()].concat();
+        let exchange = Exchange::answered(Instant::now(), 503, &body);
+        let head = exchange.response_head.expect("there was a body");
+        assert!(head.starts_with("\u{fffd}ok\u{fffd}é") && !head.contains('\0'), "{head}");
+        assert!(head.len() <= RESPONSE_KEPT_MAX + 8);
+        assert_eq!(exchange.error_class, Some("http_5xx"));
+        assert_eq!(Exchange::answered(Instant::now(), 204, b"").response_head, None);
+    }
+
+    #[test]
+    fn a_failure_is_kept_with_its_class_and_its_words() {
+        let error = SendError { failure: Failure::Timeout, detail: "é".repeat(600) };
+        let exchange = Exchange::failed(Instant::now(), &error);
+        assert_eq!((exchange.status, exchange.error_class), (None, Some("timeout")));
+        assert_eq!(exchange.error.map(|error| error.chars().count()), Some(ERROR_CHARS_MAX));
+    }
+
+    #[test]
+    fn a_code_is_cut_and_holds_no_control_characters() {
+        assert_eq!(kept_code("missing\0_scope\n"), "missing_scope");
+        assert_eq!(kept_code(&"x".repeat(1_000)).len(), CODE_CHARS_MAX);
+    }
+}

@@ -1,0 +1,57 @@
+//! Sends to a custom webhook: one signed request, whose data is never read on the way.
+
+use std::time::Instant;
+
+use super::{
+    attempt::{Attempted, Outcome},
+    exchange::Exchange,
+    receivers::Receiver,
+    request::{self, Webhook},
+};
+use crate::{
+    clock,
+    engine::Engine,
+    event::{RecordedEvent, headline},
+    metrics,
+    outbox::{Claimed, Class},
+    provider::{Verdict, custom},
+    retry::parse_retry_after,
+};
+
+pub(super) async fn send(
+    engine: &Engine,
+    claimed: &Claimed,
+    receiver: &Receiver,
+    event: &RecordedEvent,
+) -> Attempted {
+    let now = clock::now();
+    let request = request::build(&Webhook {
+        event,
+        notification: &headline(event, engine.config.frontend_url.as_ref()),
+        delivery_id: claimed.delivery_id,
+        attempt: claimed.next_attempt(),
+        replay: claimed.class == Class::Replay,
+        secrets: &receiver.secrets_at(now),
+        webhook_url: receiver.webhook_url(),
+        now,
+    });
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::warn!(delivery.id = %claimed.delivery_id, error = %error, "a delivery cannot be sent");
+            return Outcome::Unsendable.into();
+        }
+    };
+    let began = Instant::now();
+    let (verdict, exchange) = match engine.http.post(request).await {
+        Ok(reply) => {
+            let exchange = Exchange::answered(began, reply.status, &reply.head);
+            let after = reply.retry_after.as_deref();
+            let after = after.and_then(|value| parse_retry_after(value, clock::now()));
+            (custom::verdict(reply.status, after), exchange)
+        }
+        Err(error) => (Verdict::Retry { after: None, hold: None }, Exchange::failed(began, &error)),
+    };
+    metrics::attempt(&receiver.connection.provider, exchange.class(), exchange.took);
+    Attempted { outcome: Outcome::Judged(verdict), exchange: Some(exchange), ticket: None }
+}
