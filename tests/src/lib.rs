@@ -55,5 +55,5 @@ pub use harness::{
     process::Process,
     receiver::Receiver,
     wait::{LONG, wait_until},
-    world::{World, WorldBuilder},
+    world::{FRONTEND_URL, World, WorldBuilder},
 };

@@ -8,6 +8,7 @@ mod database;
 pub mod fault_proxy;
 pub mod ledger;
 pub mod process;
+pub mod providers;
 pub mod receiver;
 pub mod signature;
 pub mod wait;

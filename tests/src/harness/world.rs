@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use mock_providers::MockProviders;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -29,6 +30,7 @@ pub struct WorldBuilder {
     apis: usize,
     workers: usize,
     through_proxy: bool,
+    with_providers: bool,
     environment: Vec<(String, String)>,
     /// Migrations only; no process is started.
     is_bare: bool,
@@ -63,6 +65,13 @@ impl WorldBuilder {
         self
     }
 
+    /// Pretended providers, known to every process: [`World::mocks`].
+    #[must_use]
+    pub fn providers(mut self) -> Self {
+        self.with_providers = true;
+        self
+    }
+
     /// Makes it, and waits until every process is ready.
     pub async fn start(self) -> World {
         let room = ROOM.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -81,14 +90,26 @@ impl WorldBuilder {
             None => database.url(),
         };
         environment.push(("DATABASE_URL".to_owned(), database_url));
-        environment.extend(self.environment);
         // Ports are chosen here, so that a process that starts again is found where it was.
         let ports: Vec<u16> = (0..self.apis).map(|_| free_port()).collect();
-        let base_urls = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let base_urls: Vec<String> =
+            ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let mocks = match self.with_providers {
+            true => Some(MockProviders::start().await),
+            false => None,
+        };
+        if let (Some(mocks), Some(relay_url)) = (&mocks, base_urls.first()) {
+            mocks.set_relay_url(relay_url);
+            environment.extend(mocks.settings());
+            environment.push(("BACKEND_URL".to_owned(), relay_url.clone()));
+            environment.push(("FRONTEND_URL".to_owned(), FRONTEND_URL.to_owned()));
+        }
+        environment.extend(self.environment);
         let relay = Relay::new(base_urls, keys, receiver.clone());
         let mut world = World {
             relay,
             receiver,
+            mocks,
             apis: Vec::new(),
             workers: Vec::new(),
             proxy,
@@ -118,6 +139,9 @@ impl WorldBuilder {
         self.start().await
     }
 }
+
+/// Where the frontend is, in worlds with providers: nobody goes there.
+pub const FRONTEND_URL: &str = "http://frontend.example";
 
 /// The settings of every process.
 fn settings(keys: &Keys) -> Vec<(String, String)> {
@@ -151,6 +175,7 @@ pub struct World {
     /// The worker processes.
     pub workers: Vec<Process>,
     proxy: Option<FaultProxy>,
+    mocks: Option<MockProviders>,
     environment: Vec<(String, String)>,
     database: Database,
     log_dir: PathBuf,
@@ -185,6 +210,12 @@ impl World {
     #[must_use]
     pub fn proxy(&self) -> &FaultProxy {
         self.proxy.as_ref().expect("this world was built with through_proxy()")
+    }
+
+    /// The pretended providers, if the world was built with them.
+    #[must_use]
+    pub fn mocks(&self) -> &MockProviders {
+        self.mocks.as_ref().expect("this world was built with providers()")
     }
 
     /// Waits until every process that runs is ready.
@@ -228,9 +259,9 @@ impl World {
         running.await.expect("it does not panic")
     }
 
-    /// How many deliveries are promised and not settled.
+    /// How many deliveries are promised and not settled; those that wait for an admin left out.
     pub async fn outbox_len(&self) -> i64 {
-        sqlx::query_scalar("select count(*) from relay.outbox")
+        sqlx::query_scalar("select count(*) from relay.outbox where due_at < 'infinity'")
             .fetch_one(self.sql())
             .await
             .expect("the database answers")
@@ -248,6 +279,7 @@ impl World {
     fn leaks(&self) -> Vec<String> {
         let mut secrets = self.relay.secrets();
         secrets.extend(self.database.password());
+        secrets.extend(self.mocks.iter().flat_map(MockProviders::secrets));
         let mut found = Vec::new();
         for file in fs::read_dir(&self.log_dir).into_iter().flatten().filter_map(Result::ok) {
             let log = fs::read(file.path()).unwrap_or_default();
@@ -286,7 +318,8 @@ impl Drop for World {
             process.kill9();
         }
         let (leaks, unverified) = (self.leaks(), self.receiver.unverified());
-        if failed || !leaks.is_empty() || !unverified.is_empty() {
+        let refused = self.mocks.as_ref().map_or(Ok(()), MockProviders::finish);
+        if failed || !leaks.is_empty() || !unverified.is_empty() || refused.is_err() {
             self.print_logs();
         }
         let (server, name) = self.database.server();
@@ -295,6 +328,7 @@ impl Drop for World {
         if !failed {
             assert!(leaks.is_empty(), "secrets in the log: {leaks:?}");
             assert!(unverified.is_empty(), "arrivals that do not verify: {unverified:?}");
+            assert!(refused.is_ok(), "requests that a provider would refuse:\n{refused:?}");
         }
     }
 }

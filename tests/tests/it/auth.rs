@@ -31,6 +31,7 @@ impl Route {
                 "name": "Intruder", "type": "notification", "webhook_url": "https://example.com/x",
             })),
             "POST" => Some(json!({})),
+            "PUT" if self.path.ends_with("/destination") => Some(json!({ "id": "C0INTRUDER" })),
             _ => Some(json!({ "name": "Intruder" })),
         }
     }
@@ -207,7 +208,10 @@ async fn a_member_without_the_permission_looks_and_changes_nothing() {
             let token = world.relay.member_token(org, membership);
             let answer = call(&world, &route, &path, Some(&token)).await;
             let shown = format!("{} {path} {membership}", route.method);
-            if route.method == Method::GET {
+            if route.path.ends_with("/destinations") {
+                // Looked at like everything else, but a webhook has none to list.
+                assert_eq!((answer.status, answer.code().as_str()), (422, "no_destinations"));
+            } else if route.method == Method::GET {
                 assert_eq!(answer.status, 200, "{shown}");
             } else {
                 assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{shown}");

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{World, event, new_id};
+use tests::{LONG, World, event, new_id, wait_until};
 use uuid::Uuid;
 
 use super::command::{self, Finished};
@@ -153,14 +153,26 @@ async fn b22_a_rotated_key_opens_what_the_old_one_sealed_and_reseals_it() {
     world.run_until_idle().await;
     world.workers[1].kill9();
 
-    // With the old key alone nothing opens: told as such, and nothing is sent unsigned.
+    // With the old key alone nothing opens: told as such, nothing is sent unsigned, and the delivery
+    // waits for a process that has the key.
     let finished = reseal(&world, OLD_KEY, "").await;
     assert_eq!((finished.code, &finished.json()["unreadable"]), (Some(1), &json!(1)));
     world.add_worker(&[("RELAY_ENCRYPTION_KEY", OLD_KEY)]);
-    let lost = world.relay.emit(&body("unreadable")).await;
-    let delivery = world.relay.settled(org, lost, hook.id, "dead").await;
-    assert_eq!(delivery["reason"], "secret_unreadable");
+    let waiting = world.relay.emit(&body("unreadable")).await;
+    wait_until("the delivery to be put off", LONG, || async {
+        let late: i64 = sqlx::query_scalar(
+            "select count(*) from relay.outbox
+             where due_at > now() + interval '10 seconds' and lease is null",
+        )
+        .fetch_one(world.sql())
+        .await
+        .expect("the database answers");
+        (late == 1).then_some(())
+    })
+    .await;
     assert_eq!(world.receiver.count("/hook"), 2);
+    let delivery = world.relay.delivery_of(org, waiting, hook.id).await;
+    assert_eq!(delivery["status"], "pending", "{delivery}");
     for worker in &world.workers {
         assert!(!worker.log().contains(OLD_KEY) && !worker.log().contains(NEW_KEY));
     }
