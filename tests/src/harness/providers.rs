@@ -75,7 +75,8 @@ impl Relay {
         }
     }
 
-    /// Connects an account for an organization, and gives the connection as the frontend sees it.
+    /// Connects an account for an organization, and gives the connection as the frontend sees it;
+    /// the first one where a consent gives several.
     pub async fn connect(&self, mocks: &MockProviders, org: Uuid, provider: &str) -> Value {
         let visit = self.visit(org, provider, &[]).await;
         let landing = self.go_through(mocks, &visit).await;
@@ -86,7 +87,7 @@ impl Relay {
         );
         let mut all = self.connections(org).await;
         all.retain(|connection| connection["provider"] == provider);
-        all.pop().expect("it is connected")
+        all.into_iter().next().expect("it is connected")
     }
 
     /// An organization's connections, as the frontend sees them.

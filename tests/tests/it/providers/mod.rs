@@ -2,6 +2,8 @@
 //! and compare every request with what the real ones publish.
 
 mod connect;
+mod marks;
+mod outage;
 mod slack;
 mod tickets;
 mod tokens;
