@@ -46,7 +46,7 @@ fn standard(vector: &Value, secrets: &[Secret]) -> String {
 
 /// B19: the example that the specification's own libraries publish.
 ///
-/// There is no `v1a` here: Relay signs with shared secrets only, so it makes no ed25519 signature.
+/// Its `v1a` companion is checked beside the function, in `engine/src/signing.rs`.
 #[test]
 fn b19_the_published_example_is_signed_as_published() {
     let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
