@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    http::{PAGE_BYTES_MAX, Route},
+    http::{Failure, PAGE_BYTES_MAX, Route},
     ids::{ConnectionId, OrganizationId},
     oauth::ask::CALLS_MAX,
     provider::{self, AccessToken, Account, AccountStep, Connect, NewAccess, Provider, Reply},
@@ -131,7 +131,14 @@ async fn whose(
                 // Never the operator's route: the address is the customer's.
                 let sent = engine.http.send(&call, Route::Customer, PAGE_BYTES_MAX).await;
                 replies.push(sent.map_err(|error| {
-                    let message = format!("The server could not be reached: {error}");
+                    // Not what a name inside the operator's network stands for.
+                    let why = match error.failure {
+                        Failure::Blocked | Failure::Dns => {
+                            "we do not send to its address".to_owned()
+                        }
+                        _ => error.to_string(),
+                    };
+                    let message = format!("The server could not be reached: {why}");
                     ConnectionError::refused("server_unreachable", message)
                 })?);
             }

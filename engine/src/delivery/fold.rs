@@ -89,7 +89,13 @@ pub(super) async fn send(
     };
     let outcome = fold.run().await;
     let now = Instant::now();
-    engine.paces.spent(&payer, fold.calls, now);
+    match &outcome {
+        // No call could be made: whoever has one to make takes the turn.
+        Outcome::Waits(wait, _) if fold.calls == 0 => {
+            engine.paces.give_back(claimed.delivery_id, now, *wait);
+        }
+        _ => engine.paces.spent(&payer, fold.calls, now),
+    }
     match &outcome {
         Outcome::Judged(Verdict::Retry { after, hold: Some(shared_by) }) => {
             engine.paces.hold(&payer, *shared_by, after.unwrap_or(HOLD), now);

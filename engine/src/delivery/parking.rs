@@ -53,8 +53,16 @@ pub(crate) async fn park(
 /// written the connection's row. Returns how many. Repeating it is harmless.
 pub(crate) async fn resume(tx: &mut PgConnection, id: ConnectionId) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
-        "update relay.outbox set shard = relay.shard_of($1), due_at = now()
-         where shard = relay.parked_shard_of($1) and connection_id = $1",
+        // In the order of their promises: what resolves a finding stays behind it.
+        "update relay.outbox o
+         set shard = relay.shard_of($1), due_at = now() - parked.place * interval '1 microsecond'
+         from (
+             select organization_id, delivery_id, row_number() over (order by delivery_id desc) as place
+             from relay.outbox
+             where shard = relay.parked_shard_of($1) and connection_id = $1
+         ) parked
+         where o.organization_id = parked.organization_id and o.delivery_id = parked.delivery_id
+           and o.shard = relay.parked_shard_of($1)",
         id.0,
     )
     .execute(tx)

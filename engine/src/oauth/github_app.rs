@@ -85,7 +85,9 @@ impl<'a> App<'a> {
         url.query_pairs_mut()
             .append_pair("client_id", &client.id)
             .append_pair("redirect_uri", redirect_uri)
-            .append_pair("state", state.reveal());
+            .append_pair("state", state.reveal())
+            // Always a page: who follows somebody else's link is not sent through unasked.
+            .append_pair("prompt", "select_account");
         url
     }
 
@@ -112,7 +114,8 @@ impl<'a> App<'a> {
         Ok(read_account(&answer, installation_id))
     }
 
-    /// Whether the user that a code was given to may see an installation.
+    /// Whether the user that a code was given to administers an installation's account. To be shown
+    /// the installation is not enough: so is everybody who may read one of its repositories.
     /// <https://docs.github.com/en/apps/creating-github-apps/registering-a-github-app/about-the-setup-url>
     pub(crate) async fn is_theirs(
         &self,
@@ -137,14 +140,44 @@ impl<'a> App<'a> {
             }
             let answer = reply.json();
             let listed = answer["installations"].as_array().map(Vec::as_slice).unwrap_or_default();
-            if listed.iter().any(|installation| installation["id"].as_u64() == Some(wanted)) {
-                return Ok(true);
+            let found = listed.iter().find(|known| known["id"].as_u64() == Some(wanted));
+            if let Some(installation) = found {
+                return self.administers(&token, &installation["account"]).await;
             }
             if listed.len() < PAGE {
                 return Ok(false);
             }
         }
         Ok(false)
+    }
+
+    /// Whether a user is an account's own, or an owner of the organization that it is.
+    /// <https://docs.github.com/en/rest/orgs/members#get-an-organization-membership-for-the-authenticated-user>
+    async fn administers(&self, token: &Secret, account: &Value) -> Result<bool, AppFault> {
+        let is_person = account["type"] == "User";
+        let login = account["login"].as_str().unwrap_or_default();
+        let is_login = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if login.is_empty() || !login.chars().all(is_login) {
+            return Ok(false);
+        }
+        let path = match is_person {
+            true => "/user".to_owned(),
+            false => format!("/user/memberships/orgs/{login}"),
+        };
+        let reply = self.send(api_call(Call::get(self.hosts.url("api", &path)), token)).await?;
+        let answer = reply.json();
+        Ok(match reply.status {
+            200 if is_person => answer["id"].is_u64() && answer["id"] == account["id"],
+            200 => answer["state"] == "active" && answer["role"] == "admin",
+            403 => {
+                tracing::error!(
+                    "the GitHub App lacks the permission to read members of organizations"
+                );
+                false
+            }
+            404 => false,
+            _ => return Err(fault(&reply)),
+        })
     }
 
     async fn user_token(
@@ -270,7 +303,7 @@ fn limited_for(reply: &Reply) -> Duration {
     let is_used_up = reply.header("x-ratelimit-remaining") == Some("0");
     let reset = || {
         let at: i64 = reply.header("x-ratelimit-reset")?.parse().ok()?;
-        u64::try_from(at - reply.at.timestamp()).ok().map(Duration::from_secs)
+        u64::try_from(at.saturating_sub(reply.at.timestamp())).ok().map(Duration::from_secs)
     };
     reply.retry_after().or_else(|| is_used_up.then(reset).flatten()).unwrap_or(LIMITED)
 }

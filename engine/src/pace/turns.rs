@@ -13,9 +13,11 @@ use std::{
 use crate::{
     connection::Connection,
     ids::{ConnectionId, DeliveryId},
-    provider::{Destination, Pace, Provider, SharedBy},
+    provider::{Connect, Destination, Pace, Provider, SharedBy},
 };
 
+/// How far ahead turns are kept.
+const HORIZON: Duration = Duration::from_secs(30);
 /// A wait that is not worth giving a delivery back for.
 pub const INLINE_MAX: Duration = Duration::from_millis(250);
 /// How late a delivery may come to its turn; later it takes another one, so that after an outage
@@ -51,13 +53,18 @@ impl Payer {
         destination: Option<&Destination>,
     ) -> Self {
         let budget = |shared_by, id| Budget { provider: provider.id, shared_by, id };
+        // A server of a customer's own counts by its users: who else names its address is no matter.
+        let installation = match provider.connect {
+            Connect::AccessToken(_) | Connect::Webhook => connection.id.to_string(),
+            Connect::OAuth2(_) | Connect::GitHubApp(_) => connection.installation_id.clone(),
+        };
         let place = destination.map_or("", |destination| destination.id.as_str());
         Self {
             connection_id: connection.id,
             pace: provider.pace,
             budgets: [
                 budget(SharedBy::Destination, format!("{}|{place}", connection.id)),
-                budget(SharedBy::Installation, connection.installation_id.clone()),
+                budget(SharedBy::Installation, installation),
                 budget(SharedBy::Provider, String::new()),
             ],
         }
@@ -131,8 +138,15 @@ impl Paces {
         let start = held_until.unwrap_or(now);
         let floor = if held_until.is_some() { start + burst } else { start };
         let next = meter.next.max(floor);
-        meter.next = next + base.mul_f64(meter.calls);
         let at = next.checked_sub(burst).unwrap_or(now).max(start);
+        if at > start + HORIZON {
+            // Nothing is kept for so late: one backlog would take everybody's turns, and keep them
+            // when it is gone. Its connection asks again, beside all others.
+            let until = start + HORIZON;
+            state.held.insert(payer.connection_id, until);
+            return Turn::Later { wait: until - now, is_held: held_until.is_some() };
+        }
+        meter.next = next + base.mul_f64(meter.calls);
         let wait = at.saturating_duration_since(now);
         if wait <= INLINE_MAX {
             return Turn::Go(wait);

@@ -92,7 +92,7 @@ fn is_limited(reply: &Reply, message: &str) -> bool {
 fn limited_for(reply: &Reply) -> Duration {
     let reset = || {
         let at: i64 = reply.header("x-ratelimit-reset")?.trim().parse().ok()?;
-        let seconds = u64::try_from(at - reply.at.timestamp()).unwrap_or_default();
+        let seconds = u64::try_from(at.saturating_sub(reply.at.timestamp())).unwrap_or_default();
         Some(Duration::from_secs(seconds.max(1)))
     };
     let is_primary = reply.header("x-ratelimit-remaining") == Some("0");

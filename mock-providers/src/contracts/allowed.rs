@@ -29,6 +29,18 @@ const OPERATIONS: &[Operation] = &[
     operation_of(
         "github",
         "GET",
+        "/user",
+        "whose a personal account is: docs.github.com/en/rest/users/users",
+    ),
+    operation_of(
+        "github",
+        "GET",
+        "/user/memberships/orgs/{org}",
+        "whether somebody owns an organization: docs.github.com/en/rest/orgs/members",
+    ),
+    operation_of(
+        "github",
+        "GET",
         "/repos/{owner}/{repo}/issues",
         "a repeat looks for the issue that it may have made: docs.github.com/en/rest/issues/issues",
     ),

@@ -155,6 +155,30 @@ pub(super) fn of_user(turn: &mut Turn<'_, GitHub>) -> Outcome {
     Ok(paged(turn, &all, Some("installations")))
 }
 
+/// Who somebody is.
+pub(super) fn me(turn: &mut Turn<'_, GitHub>) -> Outcome {
+    let login = access::user(turn)?;
+    let own = turn.state.installations.iter().find(|known| known.login == login);
+    let id = own.map_or(1, |known| known.account_id);
+    Ok(Reply::json(200, &json!({ "login": login, "id": id, "type": "User" })))
+}
+
+/// What somebody is in an organization.
+pub(super) fn membership(turn: &mut Turn<'_, GitHub>) -> Outcome {
+    let user = access::user(turn)?;
+    let organization = turn.param("org").to_owned();
+    let known = turn.state.installations.iter().find(|known| {
+        known.login == organization && known.kind == "Organization" && known.members.contains(&user)
+    });
+    let known = known.ok_or_else(|| error(404, "Not Found"))?;
+    let organization = json!({ "login": known.login, "id": known.account_id });
+    let membership = json!({
+        "state": "active", "role": "admin", "organization": organization,
+        "user": { "login": user, "type": "User" },
+    });
+    Ok(Reply::json(200, &membership))
+}
+
 /// The repositories that the installation was given.
 pub(super) fn repositories(turn: &mut Turn<'_, GitHub>) -> Outcome {
     as_installation(turn, |turn, caller| {

@@ -59,6 +59,11 @@ impl Mock<GitHub> {
         inner.state.add_account(login, &user)
     }
 
+    /// Lets somebody read a repository of an account; GitHub then lists its installation for them.
+    pub fn add_reader(&self, login: &str, user: &str) {
+        self.inner().state.account_mut(login).readers.push(user.to_owned());
+    }
+
     /// Suspends an installation, or lets it go on.
     pub fn set_suspended(&self, login: &str, is_suspended: bool) {
         let at = is_suspended.then(|| self.now());

@@ -67,6 +67,8 @@ struct Installation {
     /// `Organization` or `User`.
     kind: &'static str,
     members: Vec<String>,
+    /// Those who may read a repository of it, and own nothing.
+    readers: Vec<String>,
     is_installed: bool,
     suspended_at: Option<DateTime<Utc>>,
     permissions: BTreeMap<String, String>,
@@ -145,6 +147,8 @@ impl Service for GitHub {
             app::access_tokens,
         ),
         Route::new("api", "DELETE", "/installation/token", app::revoke_token),
+        Route::new("api", "GET", "/user", app::me),
+        Route::new("api", "GET", "/user/memberships/orgs/{org}", app::membership),
         Route::new("api", "GET", "/user/installations", app::of_user),
         Route::new("api", "GET", "/installation/repositories", app::repositories),
         // Whatever a repository has is found by its name, and where redirects of a renamed one lead.
@@ -225,7 +229,10 @@ impl GitHub {
 
     /// The accounts that a user may install the app for.
     fn of_user(&self, user: &str) -> impl Iterator<Item = &Installation> {
-        self.installations.iter().filter(move |known| known.members.iter().any(|m| m == user))
+        let sees = move |known: &&Installation| {
+            known.members.iter().chain(&known.readers).any(|name| name == user)
+        };
+        self.installations.iter().filter(sees)
     }
 
     /// The repositories that an installation was given.
@@ -276,6 +283,7 @@ impl GitHub {
             login: login.to_owned(),
             kind: "Organization",
             members: vec![member.to_owned()],
+            readers: Vec::new(),
             is_installed: true,
             suspended_at: None,
             permissions: PERMISSIONS.iter().map(text).collect(),

@@ -103,9 +103,16 @@ async fn a_team_may_have_its_own_connection_to_what_the_organization_has() {
     assert_eq!(now(&engine, whole).await.scope, Scope::Organization);
 }
 
-/// Anybody can write the number of an installation into an address: GitHub must list it for them.
+/// Anybody can write the number of an installation into an address, and whoever may read a single
+/// repository is shown the installation of its account.
 #[tokio::test]
-async fn a_github_installation_is_linked_only_to_whom_github_shows_it() {
+async fn a_github_installation_is_linked_only_to_an_owner_of_its_account() {
+    for reads in [false, true] {
+        a_foreign_installation_is_refused(reads).await;
+    }
+}
+
+async fn a_foreign_installation_is_refused(reads: bool) {
     let place = Place::new().await;
     let engine = place.process().await;
     let id = place.connect(&engine, "github").await[0];
@@ -117,6 +124,10 @@ async fn a_github_installation_is_linked_only_to_whom_github_shows_it() {
     place.mocks.github().sign_in("mallory");
     let foreign = place.mocks.github().add_account("stranger");
     place.mocks.github().sign_in("octo-admin");
+    if reads {
+        // Whoever may read one repository is shown the installation of them all.
+        place.mocks.github().add_reader("stranger", "octo-admin");
+    }
     let forged = Callback {
         code: parameter(&back, "code").map(Secret::new),
         installation_id: Some(foreign.to_string()),

@@ -54,7 +54,7 @@ pub(super) async fn link(
 }
 
 fn not_theirs() -> InstallError {
-    let message = "Your GitHub account has no access to this installation";
+    let message = "Only an owner of the GitHub account can connect its installation";
     InstallError::refused("not_your_installation", message)
 }
 

@@ -14,6 +14,7 @@ use crate::{
     connection::Connection,
     ids::ConnectionId,
     oauth::github_app::Minted,
+    retry::RETRY_AFTER_MAX,
     secret::{Secret, same_secret},
 };
 
@@ -105,7 +106,7 @@ impl TokenCache {
     /// Remembers for a while that there was no token.
     pub(super) fn cool(&self, id: ConnectionId, why: TokenUnavailable) {
         let span = match &why {
-            TokenUnavailable::Later(span) => *span,
+            TokenUnavailable::Later(span) => (*span).min(RETRY_AFTER_MAX),
             TokenUnavailable::Reauth(_) | TokenUnavailable::Operator(_) => OPERATOR_LATER,
         };
         let mut cooling = self.cooling.lock().expect("no holder of this lock panics");

@@ -205,6 +205,9 @@ impl fmt::Debug for Tokens {
     }
 }
 
+/// No token is taken to hold for longer, whatever its provider says: ten years.
+const LIFE_SECONDS_MAX: u64 = 10 * 365 * 24 * 3_600;
+
 impl Tokens {
     /// Reads the answer that RFC 6749 describes.
     ///
@@ -220,7 +223,8 @@ impl Tokens {
             return Ok(Self {
                 access_token: Secret::new(token),
                 refresh_token: text("refresh_token").map(Secret::new),
-                expires_in: seconds.map(Duration::from_secs),
+                expires_in: seconds
+                    .map(|seconds| Duration::from_secs(seconds.min(LIFE_SECONDS_MAX))),
                 answer,
             });
         }
