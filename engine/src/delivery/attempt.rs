@@ -6,7 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{
-    exchange::{Exchange, kept_code},
+    exchange::{Exchange, kept_code, kept_text},
     fold,
     receivers::{Readable, Receiver},
     state::{
@@ -258,7 +258,11 @@ fn made(verdict: &Verdict, taken: Option<&Taken>) -> (Option<String>, Option<Str
     };
     let ticket = ticket.as_ref().or(taken.and_then(|taken| taken.known.as_ref()));
     let its_id = || ticket.map(|t| t.external_key.as_ref().unwrap_or(&t.external_id).clone());
-    (external_id.clone().or_else(its_id), url.clone().or_else(|| ticket?.url.clone()))
+    let kept = |text: String| kept_text(&text);
+    (
+        external_id.clone().or_else(its_id).map(kept),
+        url.clone().or_else(|| ticket?.url.clone()).map(kept),
+    )
 }
 
 #[cfg(test)]

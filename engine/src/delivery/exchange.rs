@@ -11,6 +11,8 @@ pub const RESPONSE_KEPT_MAX: usize = 2_048;
 const ERROR_CHARS_MAX: usize = 500;
 /// How much of a provider's code.
 const CODE_CHARS_MAX: usize = 100;
+/// How much of an id or an address is kept.
+const TEXT_CHARS_MAX: usize = 2_000;
 
 /// The requests of one attempt, and the last answer, as recorded.
 #[derive(Clone, Debug)]
@@ -72,6 +74,12 @@ pub(super) fn kept_code(code: &str) -> String {
     code.chars().filter(|c| !c.is_control()).take(CODE_CHARS_MAX).collect()
 }
 
+/// An id or an address of a provider as it is kept.
+#[must_use]
+pub(super) fn kept_text(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +107,7 @@ mod tests {
     #[test]
     fn a_code_is_cut_and_holds_no_control_characters() {
         assert_eq!(kept_code("missing\0_scope\n"), "missing_scope");
+        assert_eq!(kept_text("SEC-\u{0}1\u{1b}"), "SEC-1");
         assert_eq!(kept_code(&"x".repeat(1_000)).len(), CODE_CHARS_MAX);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{attempt::Settled, state::Settlement};
+use super::{attempt::Settled, exchange::kept_text, state::Settlement};
 use crate::{
     engine::Engine,
     event::RecordedEvent,
@@ -74,9 +74,7 @@ impl Taken {
     /// Learns from the verdict what the ticket is now.
     pub(super) fn learn(&mut self, verdict: &Verdict) {
         self.change = match verdict {
-            Verdict::Delivered(Delivered { ticket: Some(ticket), .. }) => {
-                Change::Is(ticket.clone())
-            }
+            Verdict::Delivered(Delivered { ticket: Some(ticket), .. }) => Change::Is(kept(ticket)),
             Verdict::NothingToDo("ticket_gone") => Change::Gone,
             _ => Change::None,
         };
@@ -171,6 +169,16 @@ pub(super) async fn take(
         is_open: row.is_open,
     });
     Ok(Take::Taken(Taken { key, known, is_uncertain, change: Change::None }))
+}
+
+/// A ticket without what a database refuses.
+fn kept(ticket: &Ticket) -> Ticket {
+    Ticket {
+        external_id: kept_text(&ticket.external_id),
+        external_key: ticket.external_key.as_deref().map(kept_text),
+        url: ticket.url.as_deref().map(kept_text),
+        is_open: ticket.is_open,
+    }
 }
 
 /// Writes what became of the tickets of deliveries that were just settled under their leases, in the

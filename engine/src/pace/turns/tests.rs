@@ -26,6 +26,23 @@ fn later(wait: Duration) -> Turn {
     Turn::Later { wait, is_held: false }
 }
 
+/// A backlog of hours takes no more than half a minute of turns that others share with it.
+#[test]
+fn turns_are_kept_for_half_a_minute_and_no_longer() {
+    let (paces, start) = (Paces::default(), Instant::now());
+    let (loud, quiet) = (payer(1, SharedBy::Provider, 1), payer(2, SharedBy::Provider, 1));
+    for n in 0..1_000 {
+        paces.turn(&loud, delivery(n), start);
+    }
+    let Turn::Later { wait, .. } = paces.turn(&quiet, delivery(5_000), start) else {
+        panic!("the half minute is taken")
+    };
+    assert!(wait <= HORIZON, "{wait:?}");
+    // Once that time is over, whoever asks first has the turn.
+    let after = start + HORIZON + SECOND;
+    assert_eq!(paces.turn(&quiet, delivery(5_001), after), Turn::Go(Duration::ZERO));
+}
+
 #[test]
 fn a_backlog_is_put_in_order_once_and_each_comes_back_to_its_own_turn() {
     let (paces, start) = (Paces::default(), Instant::now());
