@@ -18,6 +18,8 @@ use crate::{
 
 /// How far ahead turns are kept.
 const HORIZON: Duration = Duration::from_secs(30);
+/// How late a delivery without a turn asks again at most.
+const BEYOND_MAX: Duration = Duration::from_secs(10 * 60);
 /// A wait that is not worth giving a delivery back for.
 pub const INLINE_MAX: Duration = Duration::from_millis(250);
 /// How late a delivery may come to its turn; later it takes another one, so that after an outage
@@ -100,6 +102,8 @@ struct State {
     given: HashMap<DeliveryId, Instant>,
     /// Connections whose calls are held, and until when.
     held: HashMap<ConnectionId, Instant>,
+    /// When the next delivery that is too late for a turn asks again, by connection.
+    beyond: HashMap<ConnectionId, Instant>,
     swept: usize,
 }
 
@@ -141,10 +145,13 @@ impl Paces {
         let at = next.checked_sub(burst).unwrap_or(now).max(start);
         if at > start + HORIZON {
             // Nothing is kept for so late: one backlog would take everybody's turns, and keep them
-            // when it is gone. Its connection asks again, beside all others.
-            let until = start + HORIZON;
-            state.held.insert(payer.connection_id, until);
-            return Turn::Later { wait: until - now, is_held: held_until.is_some() };
+            // when it is gone. Its deliveries ask again, one after the other, beside all others.
+            let step = base.mul_f64(meter.calls);
+            let earliest = start + HORIZON;
+            let back = state.beyond.entry(payer.connection_id).or_insert(earliest);
+            let at = (*back).clamp(earliest, start + BEYOND_MAX);
+            *back = at + step;
+            return Turn::Later { wait: at - now, is_held: held_until.is_some() };
         }
         meter.next = next + base.mul_f64(meter.calls);
         let wait = at.saturating_duration_since(now);
@@ -211,13 +218,14 @@ impl State {
 
     /// Forgets what lies in the past, once there is twice as much as there was after the last time.
     fn sweep(&mut self, now: Instant) {
-        let entries = self.meters.len() + self.given.len();
+        let entries = self.meters.len() + self.given.len() + self.beyond.len();
         if entries < SWEPT_AT.max(self.swept * 2) {
             return;
         }
         self.given.retain(|_, at| now <= *at + GRACE);
+        self.beyond.retain(|_, at| *at > now);
         self.meters.retain(|_, m| m.next > now || m.held_until.is_some_and(|until| until > now));
-        self.swept = self.meters.len() + self.given.len();
+        self.swept = self.meters.len() + self.given.len() + self.beyond.len();
     }
 }
 

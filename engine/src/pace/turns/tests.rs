@@ -43,6 +43,25 @@ fn turns_are_kept_for_half_a_minute_and_no_longer() {
     assert_eq!(paces.turn(&quiet, delivery(5_001), after), Turn::Go(Duration::ZERO));
 }
 
+/// However long a backlog is, its own budget is used to the full.
+#[test]
+fn a_long_backlog_flows_at_its_pace() {
+    let (paces, start) = (Paces::default(), Instant::now());
+    let payer = payer(1, SharedBy::Destination, 1);
+    let mut asking: std::collections::BTreeSet<(Instant, u128)> =
+        (0..200).map(|n| (start, n)).collect();
+    let mut sent = 0;
+    while let Some((now, n)) = asking.pop_first().filter(|(now, _)| *now <= start + SECOND * 200) {
+        match paces.turn(&payer, delivery(n), now) {
+            Turn::Go(_) => sent += 1,
+            Turn::Later { wait, .. } => {
+                asking.insert((now + wait, n));
+            }
+        }
+    }
+    assert!(sent >= 190, "{sent} of 200 in 200 seconds");
+}
+
 #[test]
 fn a_backlog_is_put_in_order_once_and_each_comes_back_to_its_own_turn() {
     let (paces, start) = (Paces::default(), Instant::now());
