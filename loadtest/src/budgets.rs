@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
+
+use crate::scenarios;
 
 /// The file that the repository keeps; another may be named.
 const OURS: &str = include_str!("../budgets.toml");
+
+/// The scenario of rows that name none.
+pub(crate) const STEADY: &str = "steady";
 
 /// A figure that may have a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,10 +28,12 @@ pub(crate) enum Metric {
     EngineRssMib,
     FloorRatio,
     FloorP99Ratio,
+    BaselineRatio,
+    BaselineP99Ratio,
 }
 
 impl Metric {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::DeliveriesPerSecond,
         Self::AcceptedPerSecond,
         Self::ArrivalP50Ms,
@@ -37,7 +44,20 @@ impl Metric {
         Self::EngineRssMib,
         Self::FloorRatio,
         Self::FloorP99Ratio,
+        Self::BaselineRatio,
+        Self::BaselineP99Ratio,
     ];
+
+    /// Whether more of it is better.
+    pub(crate) fn grows_better(self) -> bool {
+        matches!(
+            self,
+            Self::DeliveriesPerSecond
+                | Self::AcceptedPerSecond
+                | Self::FloorRatio
+                | Self::BaselineRatio
+        )
+    }
 
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -51,6 +71,8 @@ impl Metric {
             Self::EngineRssMib => "largest engine process, MiB",
             Self::FloorRatio => "share of the floor's rate",
             Self::FloorP99Ratio => "p99, times the floor's",
+            Self::BaselineRatio => "share of the baseline's rate",
+            Self::BaselineP99Ratio => "p99, times the baseline's",
         }
     }
 }
@@ -70,6 +92,10 @@ fn one() -> usize {
     1
 }
 
+fn steady() -> String {
+    STEADY.to_owned()
+}
+
 /// The bounds of one kind of load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,7 +104,11 @@ pub(crate) struct Row {
     pub(crate) promised: bool,
     /// Held only in a run with a floor, or only in one without; in both where it is not said.
     beside_floor: Option<bool>,
-    load: Shape,
+    /// Whose row it is; that of `steady` where it is not said.
+    #[serde(default = "steady")]
+    scenario: String,
+    /// What load it is for; any of its scenario's where it is not said. `steady` has to say it.
+    load: Option<Shape>,
     #[serde(default)]
     at_least: BTreeMap<Metric, f64>,
     #[serde(default)]
@@ -121,18 +151,29 @@ impl Bound {
 /// The rows of our file, or of the text given.
 pub(crate) fn rows(text: Option<&str>) -> anyhow::Result<Vec<Row>> {
     let file: File = toml::from_str(text.unwrap_or(OURS)).context("the budgets are malformed")?;
+    for row in &file.row {
+        let name = &row.name;
+        ensure!(row.load.is_some() || row.scenario != STEADY, "the row `{name}` names no load");
+        let is_known = scenarios::find(&row.scenario).is_some();
+        ensure!(is_known, "the row `{name}` is for `{}`, which is no scenario", row.scenario);
+    }
     Ok(file.row)
 }
 
-/// Every bound of every row that applies to this shape. What was not measured keeps no bound; a row
+/// Every bound of every row that applies to this load of a scenario. What was not measured keeps no bound; a row
 /// that wants a floor is left out where none was measured, and where one was, the others are shown only.
 pub(crate) fn judge(
     rows: &[Row],
+    scenario: &str,
     shape: Shape,
     measured: impl Fn(Metric) -> Option<f64>,
 ) -> Vec<Verdict> {
     let has_floor = measured(Metric::FloorRatio).is_some();
-    let applies = |row: &&Row| row.load == shape && (has_floor || row.beside_floor != Some(true));
+    let applies = |row: &&Row| {
+        row.scenario == scenario
+            && row.load.is_none_or(|load| load == shape)
+            && (has_floor || row.beside_floor != Some(true))
+    };
     let bounds = rows.iter().filter(applies).flat_map(|row| {
         let least = row.at_least.iter().map(|(metric, bound)| (*metric, Bound::AtLeast(*bound)));
         let most = row.at_most.iter().map(|(metric, bound)| (*metric, Bound::AtMost(*bound)));
@@ -166,7 +207,7 @@ mod tests {
             Metric::ArrivalP99Ms => Some(p99_ms),
             _ => None,
         };
-        let all = judge(&rows, SHAPE, measured);
+        let all = judge(&rows, STEADY, SHAPE, measured);
         all.into_iter().filter(|verdict| verdict.promised).collect()
     }
 
@@ -187,7 +228,7 @@ mod tests {
                 Metric::FloorP99Ratio => Some(p99_ratio),
                 _ => None,
             };
-            let all = judge(&rows, SHAPE, measured);
+            let all = judge(&rows, STEADY, SHAPE, measured);
             all.into_iter().filter(|v| v.promised).map(|v| (v.row, v.kept)).collect()
         };
         let named = |rate, p99| {
@@ -215,14 +256,44 @@ mod tests {
             Shape { batch: 100, ..SHAPE },
             Shape { rate: Some(1.0), ..SHAPE },
         ] {
-            assert!(judge(&rows, shape, |_| Some(0.0)).is_empty(), "{shape:?}");
+            assert!(judge(&rows, STEADY, shape, |_| Some(0.0)).is_empty(), "{shape:?}");
         }
     }
 
     #[test]
     fn what_was_not_measured_keeps_no_bound() {
         let rows = rows(None).expect("our file is well formed");
-        assert!(judge(&rows, SHAPE, |_| None).iter().all(|verdict| !verdict.kept));
+        assert!(judge(&rows, STEADY, SHAPE, |_| None).iter().all(|verdict| !verdict.kept));
+    }
+
+    #[test]
+    fn a_row_of_a_scenario_applies_to_it_alone() {
+        let text = "[[row]]\nname='x'\npromised=true\nscenario='noisy'\nat_most={arrival_p99_ms=9}";
+        let rows = rows(Some(text)).expect("well formed");
+        let kept = |scenario: &str, ms: f64| -> Vec<bool> {
+            let all = judge(&rows, scenario, SHAPE, |_| Some(ms));
+            all.into_iter().map(|verdict| verdict.kept).collect()
+        };
+        assert_eq!(kept("noisy", 9.0), [true]);
+        assert_eq!(kept("noisy", 9.1), [false]);
+        assert!(kept(STEADY, 9.0).is_empty());
+    }
+
+    #[test]
+    fn a_row_of_a_scenario_may_name_a_load_too() {
+        let text = "[[row]]\nname='x'\npromised=true\nscenario='fan-out'\n\
+                    load={concurrency=32,connections=1}\nat_least={deliveries_per_second=1}";
+        let rows = rows(Some(text)).expect("well formed");
+        let count = |shape| judge(&rows, "fan-out", shape, |_| Some(1.0)).len();
+        assert_eq!((count(SHAPE), count(Shape { connections: 2, ..SHAPE })), (1, 0));
+    }
+
+    #[test]
+    fn a_row_without_a_load_needs_a_scenario_that_there_is() {
+        let row = |rest: &str| rows(Some(&format!("[[row]]\nname='x'\npromised=true\n{rest}")));
+        assert!(row("").is_err());
+        assert!(row("scenario='noise'").is_err());
+        assert!(row("scenario='noisy'").is_ok());
     }
 
     #[test]

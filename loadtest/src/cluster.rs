@@ -33,7 +33,6 @@ const HOLD: &str =
     r#"printf 'url %s\nbin %s\n' "$DATABASE_URL" "$RELAY_TEST_PG_BIN"; exec cat >/dev/null"#;
 
 /// The processes, until they are stopped; dropping them ends them less gently.
-#[derive(Debug)]
 pub(crate) struct Cluster {
     relay: Relay,
     postgres: Postgres,
@@ -41,6 +40,15 @@ pub(crate) struct Cluster {
     api: Child,
     workers: Child,
     logs: PathBuf,
+    relay_bin: PathBuf,
+    settings: Vec<(String, String)>,
+    jwt_secret: String,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("relay", &self.relay).finish_non_exhaustive()
+    }
 }
 
 /// How to start it.
@@ -69,6 +77,26 @@ impl Cluster {
 
     pub(crate) fn relay(&self) -> &Relay {
         &self.relay
+    }
+
+    /// The same Relay for an organization of its own.
+    pub(crate) fn new_organization(&self) -> Relay {
+        let organization_id = Uuid::new_v4();
+        let admin_token = owner_token(&self.jwt_secret, organization_id);
+        Relay { admin_token, organization_id, ..self.relay.clone() }
+    }
+
+    /// Ends the workers: what is recorded from now on waits.
+    pub(crate) async fn stop_workers(&mut self) -> anyhow::Result<()> {
+        let status = stop(&mut self.workers).await?;
+        ensure!(status.success(), "relay workers ended with {status}: {}", self.tail("workers"));
+        Ok(())
+    }
+
+    /// Starts workers again.
+    pub(crate) fn start_workers(&mut self) -> anyhow::Result<()> {
+        self.workers = spawn(&self.relay_bin, &self.logs, &self.settings, "workers")?;
+        Ok(())
     }
 
     pub(crate) fn postgres(&self) -> &Postgres {
@@ -144,16 +172,13 @@ impl Cluster {
             timeout(MIGRATE_PATIENCE, migrate).await.context("migrate took too long")??;
         ensure!(status.success(), "relay migrate ended with {status}: {}", tail(&logs, "migrate"));
 
-        let spawn = |name: &str| -> anyhow::Result<Child> {
-            let mut command = command(relay_bin, &logs, name)?;
-            command.arg(name).envs(settings.iter().cloned());
-            command.env("RELAY_METRICS_LISTEN", free_address()?.to_string());
-            command.spawn().with_context(|| format!("cannot run relay {name}"))
-        };
-        let (api, workers) = (spawn("api")?, spawn("workers")?);
-        let admin_token = token::owner(&jwt_secret, organization_id, clock::unix_seconds() + 7_200);
+        let api = spawn(relay_bin, &logs, &settings, "api")?;
+        let workers = spawn(relay_bin, &logs, &settings, "workers")?;
+        let admin_token = owner_token(&jwt_secret, organization_id);
         let relay = Relay { address: listen, service_key, admin_token, organization_id };
-        let mut cluster = Self { relay, postgres, holder, api, workers, logs };
+        let relay_bin = relay_bin.to_owned();
+        let mut cluster =
+            Self { relay, postgres, holder, api, workers, logs, relay_bin, settings, jwt_secret };
         cluster.wait_until_ready().await?;
         Ok(cluster)
     }
@@ -178,6 +203,24 @@ impl Cluster {
     fn tail(&self, name: &str) -> String {
         tail(&self.logs, name)
     }
+}
+
+/// `relay api` or `relay workers`, with its metrics on a port of its own.
+fn spawn(
+    relay_bin: &Path,
+    logs: &Path,
+    settings: &[(String, String)],
+    name: &str,
+) -> anyhow::Result<Child> {
+    let mut command = command(relay_bin, logs, name)?;
+    command.arg(name).envs(settings.iter().cloned());
+    command.env("RELAY_METRICS_LISTEN", free_address()?.to_string());
+    command.spawn().with_context(|| format!("cannot run relay {name}"))
+}
+
+/// Good for longer than any run.
+fn owner_token(jwt_secret: &str, organization_id: Uuid) -> String {
+    token::owner(jwt_secret, organization_id, clock::unix_seconds() + 7_200)
 }
 
 /// Relay with none of our caller's settings, its output in a file of `logs`. It is asked to end

@@ -116,7 +116,9 @@ impl Sample {
                 .map(|pid| memory_mib(&format!("/proc/{pid}/smaps_rollup"), "Pss:"))
                 .sum(),
         });
-        let threads = self.threads.iter().zip(&earlier.threads);
+        // A thread that was not asked for earlier has begun since.
+        let then = earlier.threads.iter().copied().chain(std::iter::repeat(0.0));
+        let threads = self.threads.iter().zip(then);
         Span {
             usages: usages.collect(),
             threads: threads.map(|(now, then)| (now - then) / TICKS_PER_SECOND).collect(),

@@ -1,6 +1,7 @@
 //! The events that are sent: realistic `vulnerability.found`, about 1 KiB, each with a mark inside.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -45,7 +46,8 @@ impl Mark {
 /// Writes the bodies of `POST /v1/events`.
 #[derive(Debug, Clone)]
 pub(crate) struct EventWriter {
-    pub(crate) organization_id: Uuid,
+    /// Whose events they are, in turn.
+    pub(crate) organizations: Arc<[Uuid]>,
     pub(crate) run: u32,
     /// Gives each event its own idempotency key.
     pub(crate) with_idempotency: bool,
@@ -55,7 +57,8 @@ impl EventWriter {
     /// Appends one event as JSON.
     pub(crate) fn write(&self, sequence: usize, emitted_ns: u64, out: &mut Vec<u8>) {
         let run = self.run;
-        let organization_id = self.organization_id.as_hyphenated();
+        let organizations = &self.organizations;
+        let organization_id = organizations[sequence % organizations.len()].as_hyphenated();
         let severity = SEVERITIES[sequence % SEVERITIES.len()];
         let (package, version, fixed) = PACKAGES[sequence % PACKAGES.len()];
         let number = 10_000 + sequence % 90_000;
@@ -102,7 +105,8 @@ mod tests {
     use super::*;
 
     fn body(sequence: usize, with_idempotency: bool) -> Vec<u8> {
-        let writer = EventWriter { organization_id: Uuid::nil(), run: 0xabc, with_idempotency };
+        let organizations = Arc::new([Uuid::nil(), Uuid::max()]);
+        let writer = EventWriter { organizations, run: 0xabc, with_idempotency };
         let mut out = Vec::new();
         writer.write(sequence, 123_456_789, &mut out);
         out
@@ -118,6 +122,15 @@ mod tests {
                 assert!(event["data"][field].is_string(), "{field}");
             }
             assert_eq!(event["idempotency_key"].is_string(), with_idempotency);
+        }
+    }
+
+    #[test]
+    fn organizations_take_turns() {
+        for (sequence, organization_id) in [(4, Uuid::nil()), (5, Uuid::max())] {
+            let event: serde_json::Value =
+                serde_json::from_slice(&body(sequence, false)).expect("valid JSON");
+            assert_eq!(event["organization_id"], organization_id.to_string(), "{sequence}");
         }
     }
 

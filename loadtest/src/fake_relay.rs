@@ -10,10 +10,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
+use crate::door::Manner;
+use crate::load::{Load, LoadArguments};
 use crate::progress::Progress;
 use crate::receiver::Receiver;
-use crate::scenarios::steady::{self, Load, Round, Stage};
+use crate::round::Round;
+use crate::scenarios::steady;
+use crate::schedule::Schedule;
 use crate::signature::{Signed, Verifier};
+use crate::trial::{Lot, Stage, Trial};
 use crate::webhooks::{Relay, Webhooks};
 use crate::{clock, http};
 
@@ -155,32 +160,44 @@ async fn post(
     Ok(())
 }
 
+/// A stand-in and a receiver, as a stage to put lots on.
+async fn with_stage<T>(
+    fault: Fault,
+    load: &Load,
+    play: impl AsyncFnOnce(Stage<'_>, Uuid) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    clock::now_ns();
+    let relay = FakeRelay::start(fault).await?;
+    let receiver = Receiver::start()?;
+    let hooks = receiver.hooks(0..load.connections.into());
+    let webhooks = Webhooks::create(&relay, &hooks).await?;
+    receiver.expect_signatures(webhooks.verifiers(), load.verify_every);
+    let stage = Stage {
+        target: relay.address,
+        service_key: relay.service_key.clone(),
+        receiver: &receiver,
+        is_floor: false,
+        progress: Progress::new(false),
+    };
+    let played = play(stage, relay.organization_id).await;
+    webhooks.delete().await?;
+    played
+}
+
 /// 400 events (the warm-up takes the first 40), as many as `arguments` do not say otherwise.
 async fn measure(fault: Fault, arguments: &[&str]) -> anyhow::Result<Round> {
     #[derive(clap::Parser)]
     struct OnlyLoad {
         #[command(flatten)]
-        load: Load,
+        load: LoadArguments,
     }
-    clock::now_ns();
     let given = ["test", "--events", "400", "--concurrency", "4", "--drain-timeout", "1"];
     let OnlyLoad { load } = clap::Parser::parse_from(given.iter().chain(arguments));
-    let relay = FakeRelay::start(fault).await?;
-    let receiver = Receiver::start()?;
-    let webhooks = Webhooks::create(&relay, &receiver, load.connections.into()).await?;
-    receiver.expect_signatures(webhooks.verifiers(), load.verify_every);
-    let stage = Stage {
-        target: relay.address,
-        service_key: &relay.service_key,
-        organization_id: relay.organization_id,
-        receiver: &receiver,
-        watched: &[],
-        is_floor: false,
-        progress: &Progress::new(false),
-    };
-    let round = steady::measure(&stage, &load).await?.remove(0);
-    webhooks.delete().await?;
-    Ok(round)
+    let load = load.over(&Load::STEADY);
+    let round = with_stage(fault, &load, async |stage, organization_id| {
+        Ok(steady::measure(&stage, &load, organization_id, &[]).await?.remove(0))
+    });
+    round.await
 }
 
 #[tokio::test]
@@ -237,5 +254,53 @@ async fn what_is_signed_wrongly_or_changed_is_turned_away() -> anyhow::Result<()
         assert_eq!((round.rejected, round.ledger.lost), (1, 1), "{fault:?}");
         assert!(round.first_trouble.is_some(), "{fault:?}");
     }
+    Ok(())
+}
+
+const SMALL: Load = Load { events: 40, concurrency: 4, drain_timeout: 1, ..Load::STEADY };
+
+#[tokio::test]
+async fn what_the_receiver_refuses_has_not_arrived() -> anyhow::Result<()> {
+    // The stand-in never tries again.
+    let round = with_stage(Fault::None, &SMALL, async |stage, organization_id| {
+        stage.receiver.set_manner(0, Manner::FailsEvery(10));
+        let lots = vec![Lot::of(&SMALL, organization_id)];
+        let mut trial = Trial::open(stage, "test", lots, &SMALL)?;
+        trial.send(0).await?;
+        trial.arrived(0).await;
+        trial.finish(&[]).await
+    });
+    let round = round.await?;
+    assert_eq!((round.refused, round.ledger.unique, round.ledger.lost), (4, 36, 4));
+    assert!(!round.ledger.is_clean());
+    Ok(())
+}
+
+#[tokio::test]
+async fn lots_are_told_apart_and_one_can_be_called_off() -> anyhow::Result<()> {
+    let round = with_stage(Fault::None, &SMALL, async |stage, organization_id| {
+        let all = Lot::of(&SMALL, organization_id);
+        let schedule = Some(Schedule::steady(20.0));
+        let endless = Lot { name: "endless", events: 100_000, schedule, ..all.clone() };
+        let mut trial = Trial::open(stage, "test", vec![all, endless], &SMALL)?;
+        trial.start(1)?;
+        trial.send(0).await?;
+        trial.arrived(0).await;
+        trial.call_off(1);
+        trial.sent(1).await?;
+        trial.arrived(1).await;
+        trial.finish(&[]).await
+    });
+    let mut round = round.await?;
+    assert!(round.ledger.is_clean(), "{:?}", round.ledger);
+    let endless = round.ledger.events - 40;
+    assert!((1..10_000).contains(&endless), "{endless} were sent until it was called off");
+    let arrived: Vec<u64> =
+        round.timeline.lots.iter().map(|lot| lot.points.iter().map(|p| p.arrived).sum()).collect();
+    assert_eq!(arrived, [40, endless]);
+    round.watch(|part| part == "nothing");
+    assert_eq!(round.arrival, None);
+    round.watch(|part| part == "endless");
+    assert!(round.arrival.is_some());
     Ok(())
 }

@@ -16,10 +16,13 @@ use uuid::Uuid;
 
 use crate::cluster::{free_address, stop};
 use crate::cpu::Watched;
+use crate::load::Load;
 use crate::postgres::Postgres;
 use crate::progress::Progress;
 use crate::receiver::Receiver;
-use crate::scenarios::steady::{self, Load, Round, Stage};
+use crate::round::Round;
+use crate::scenarios::steady;
+use crate::trial::Stage;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -29,7 +32,7 @@ pub(crate) async fn measure(
     postgres: &Postgres,
     receiver: &Receiver,
     load: &Load,
-    progress: &Progress,
+    progress: Progress,
 ) -> anyhow::Result<Vec<Round>> {
     let listen = free_address()?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -57,14 +60,12 @@ pub(crate) async fn measure(
         .map(|(name, pid)| Watched { name: name.into(), pid });
     let stage = Stage {
         target: listen,
-        service_key: "none",
-        organization_id: Uuid::nil(),
+        service_key: "none".to_owned(),
         receiver,
-        watched: &watched,
         is_floor: true,
         progress,
     };
-    let rounds = steady::measure(&stage, load).await;
+    let rounds = steady::measure(&stage, load, Uuid::nil(), &watched).await;
     stop(&mut child).await?;
     rounds
 }

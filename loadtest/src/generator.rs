@@ -1,4 +1,4 @@
-//! The sender: events over keep-alive connections, as fast as answers come or at a fixed rate.
+//! The sender: events over keep-alive connections, as fast as answers come or on a schedule.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,17 +9,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::LocalSet;
 
+use crate::answer::fates;
 use crate::clock;
 use crate::cpu;
 use crate::event::EventWriter;
 use crate::http::{self, Response};
 use crate::latency::Latencies;
 use crate::ledger::{Fate, Ledger};
+use crate::schedule::Schedule;
+use crate::timeline;
 
 /// After a connection could not be opened.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
@@ -36,9 +38,10 @@ pub(crate) struct Plan {
     /// Events in one request; more than one are sent as an array.
     pub(crate) batch: usize,
     pub(crate) concurrency: usize,
-    /// Requests are due at this many events a second, whatever the answers; as fast as answers come
-    /// without it.
-    pub(crate) rate: Option<f64>,
+    /// When events are due, whatever the answers; as fast as answers come without it.
+    pub(crate) schedule: Option<Schedule>,
+    /// Where the steps that accepted events are counted in begin.
+    pub(crate) origin_ns: u64,
     /// Nothing is sent after it, nor waited for.
     pub(crate) deadline: Instant,
     /// Whether a 202 is believed without a body that says so: for the floor program.
@@ -50,8 +53,10 @@ pub(crate) struct Plan {
 pub(crate) struct Sent {
     pub(crate) began_ns: u64,
     pub(crate) elapsed: Duration,
-    /// Until the 202; from the intended time at a fixed rate.
+    /// Until the 202; from the intended time on a schedule.
     pub(crate) latencies: Latencies,
+    /// Events by the step that their 202 came in.
+    pub(crate) accepted: Vec<u64>,
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// Requests without any answer.
     pub(crate) errors: u64,
@@ -63,27 +68,20 @@ pub(crate) struct Sent {
 pub(crate) struct Running {
     pub(crate) thread_id: u32,
     pub(crate) sent: oneshot::Receiver<anyhow::Result<Sent>>,
+    due: Arc<Semaphore>,
     thread: JoinHandle<()>,
 }
 
 impl Running {
+    /// Lets nothing more become due: what is under way is waited for.
+    pub(crate) fn call_off(&self) {
+        self.due.close();
+    }
+
     /// Lets the thread go, which stays for its CPU counters to be read at the end of a round.
     pub(crate) fn release(&self) {
         self.thread.thread().unpark();
     }
-}
-
-/// The answer to one event.
-#[derive(Debug, Deserialize)]
-struct Stored {
-    id: Option<uuid::Uuid>,
-    #[serde(default)]
-    duplicate: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Results {
-    results: Vec<Stored>,
 }
 
 /// Prepares the sender; it begins once `go` says so, so that counters can be read first.
@@ -95,26 +93,27 @@ pub(crate) fn start(
     let (tell_sent, sent) = oneshot::channel();
     let (tell, told) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let due = Arc::new(Semaphore::new(0));
+    let of_thread = Arc::clone(&due);
     let thread = std::thread::Builder::new().name("generator".into()).spawn(move || {
         let _ = tell.send(cpu::this_thread());
         let outcome = LocalSet::new().block_on(&runtime, async {
             go.await.context("the load was called off")?;
-            Ok(send(plan, ledger).await)
+            Ok(send(plan, ledger, of_thread).await)
         });
         let _ = tell_sent.send(outcome);
         std::thread::park_timeout(Duration::from_secs(3_600));
     })?;
     let thread_id = told.recv().context("the generator's thread did not start")??;
-    Ok(Running { thread_id, sent, thread })
+    Ok(Running { thread_id, sent, due, thread })
 }
 
-async fn send(plan: Plan, ledger: Arc<Ledger>) -> Sent {
+async fn send(plan: Plan, ledger: Arc<Ledger>, due: Arc<Semaphore>) -> Sent {
     let began = Instant::now();
     let requests = plan.events.div_ceil(plan.batch);
-    let due = Arc::new(Semaphore::new(0));
-    if let Some(rate) = plan.rate {
-        let (due, per_second) = (Arc::clone(&due), rate / plan.batch as f64);
-        std::thread::spawn(move || tick(began, requests, per_second, &due));
+    if let Some(schedule) = plan.schedule.clone() {
+        let (due, batch) = (Arc::clone(&due), plan.batch);
+        std::thread::spawn(move || tick(began, requests, &schedule, batch, &due));
     }
     let concurrency = plan.concurrency;
     let deadline = plan.deadline;
@@ -146,24 +145,25 @@ async fn send(plan: Plan, ledger: Arc<Ledger>) -> Sent {
         began_ns: clock::ns(began),
         elapsed,
         latencies: tally.latencies,
+        accepted: tally.accepted,
         statuses: tally.statuses,
         errors: tally.errors,
         first_trouble: tally.first_trouble,
     }
 }
 
-/// Makes requests due at a steady pace. The runtime's timer has steps of a millisecond, too coarse
+/// Makes requests due as the schedule says. The runtime's timer has steps of a millisecond, too coarse
 /// for latencies of one; a thread's sleep is exact to some ten microseconds.
-fn tick(began: Instant, requests: usize, per_second: f64, due: &Semaphore) {
+fn tick(began: Instant, requests: usize, schedule: &Schedule, batch: usize, due: &Semaphore) {
     let mut released = 0;
     while released < requests && !due.is_closed() {
-        let by_now = (began.elapsed().as_secs_f64() * per_second) as usize + 1;
+        let by_now = schedule.due_by(began.elapsed()).div_ceil(batch);
         let ready = by_now.min(requests).saturating_sub(released);
         if ready > 0 {
             due.add_permits(ready);
             released += ready;
         }
-        let next = began + Duration::from_secs_f64(released as f64 / per_second);
+        let next = began + schedule.due(released * batch);
         let wait = next.saturating_duration_since(Instant::now());
         // In short naps, so that an early end is noticed.
         std::thread::sleep(wait.min(Duration::from_millis(100)));
@@ -182,6 +182,7 @@ struct Sender {
 
 struct Tally {
     latencies: Latencies,
+    accepted: Vec<u64>,
     statuses: BTreeMap<u16, u64>,
     errors: u64,
     first_trouble: Option<String>,
@@ -191,6 +192,7 @@ impl Tally {
     fn new() -> Self {
         Self {
             latencies: Latencies::new(),
+            accepted: Vec::new(),
             statuses: BTreeMap::new(),
             errors: 0,
             first_trouble: None,
@@ -236,7 +238,7 @@ impl Sender {
 
     /// The number of the next request, and the instant that its latency counts from.
     async fn take(&self) -> Option<(usize, Instant)> {
-        if self.plan.rate.is_some() && self.next.get() < self.requests {
+        if self.plan.schedule.is_some() && self.next.get() < self.requests {
             self.due.acquire().await.ok()?.forget();
         }
         let number = self.next.get();
@@ -244,9 +246,8 @@ impl Sender {
             return None;
         }
         self.next.set(number + 1);
-        let begun = self.plan.rate.map_or_else(Instant::now, |rate| {
-            let due = (number * self.plan.batch) as f64 / rate;
-            self.began + Duration::from_secs_f64(due)
+        let begun = self.plan.schedule.as_ref().map_or_else(Instant::now, |schedule| {
+            self.began + schedule.due(number * self.plan.batch)
         });
         if self.requests == number + 1 {
             // Nothing more will become due: lets the waiting callers end.
@@ -306,10 +307,13 @@ impl Sender {
             let mut tally = self.tally.borrow_mut();
             tally.first_trouble.get_or_insert_with(|| format!("HTTP {}: {excerpt}", answer.status));
         }
+        let accepted = fates.iter().filter(|fate| **fate == Fate::Accepted).count();
         for (sequence, fate) in events.zip(fates) {
             self.ledger.set(sequence, fate);
         }
+        let step = timeline::step(self.plan.origin_ns, clock::now_ns());
         let mut tally = self.tally.borrow_mut();
+        *timeline::slot(&mut tally.accepted, step) += accepted as u64;
         *tally.statuses.entry(answer.status).or_default() += 1;
         tally.latencies.record_ns(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
     }
@@ -321,69 +325,24 @@ impl Sender {
     }
 }
 
-/// What an answer means for each of `count` events.
-fn fates(answer: &Response<'_>, count: usize, is_batch: bool, is_bare: bool) -> Vec<Fate> {
-    match answer.status {
-        202 if is_bare => vec![Fate::Accepted; count],
-        202 if is_batch => match serde_json::from_slice::<Results>(answer.body) {
-            Ok(Results { results }) if results.len() == count => results.iter().map(fate).collect(),
-            _ => vec![Fate::InDoubt; count],
-        },
-        202 => match serde_json::from_slice::<Stored>(answer.body) {
-            Ok(stored) => vec![fate(&stored); count],
-            Err(_) => vec![Fate::InDoubt; count],
-        },
-        400..500 => vec![Fate::Refused; count],
-        _ => vec![Fate::InDoubt; count],
-    }
-}
-
-/// A key of ours taken for another's is a refusal: the event that was sent is not the one stored.
-fn fate(stored: &Stored) -> Fate {
-    if stored.id.is_some() && !stored.duplicate { Fate::Accepted } else { Fate::Refused }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-
-    fn of(status: u16, body: &str, is_batch: bool) -> Vec<Fate> {
-        let count = if is_batch { 2 } else { 1 };
-        fates(&Response { status, body: body.as_bytes(), is_last: false }, count, is_batch, false)
-    }
-
-    #[test]
-    fn only_a_202_with_an_id_is_an_acknowledgement() {
-        let stored = format!(r#"{{"id":"{ID}","duplicate":false}}"#);
-        let repeated = format!(r#"{{"id":"{ID}","duplicate":true}}"#);
-        for (status, body, fate) in [
-            (202, stored.as_str(), Fate::Accepted),
-            (202, repeated.as_str(), Fate::Refused),
-            (202, "{}", Fate::Refused),
-            (202, "", Fate::InDoubt),
-            (200, stored.as_str(), Fate::InDoubt),
-            (422, "{}", Fate::Refused),
-            (503, "{}", Fate::InDoubt),
-        ] {
-            assert_eq!(of(status, body, false), [fate], "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn each_event_of_a_batch_has_its_own_answer() {
-        let mixed = format!(
-            r#"{{"results":[{{"id":"{ID}","duplicate":false}},{{"index":1,"error":"no","code":"x"}}]}}"#
-        );
-        assert_eq!(of(202, &mixed, true), [Fate::Accepted, Fate::Refused]);
-        assert_eq!(of(202, r#"{"results":[]}"#, true), [Fate::InDoubt; 2]);
-    }
-
     #[test]
     fn ticks_never_release_more_than_there_is_and_release_it_all() {
         let due = Semaphore::new(0);
-        tick(Instant::now(), 50, 10_000.0, &due);
+        tick(Instant::now(), 50, &Schedule::steady(10_000.0), 1, &due);
         assert_eq!(due.available_permits(), 50);
+    }
+
+    #[test]
+    fn a_batch_is_due_with_its_first_event() {
+        let due = Semaphore::new(0);
+        let schedule = Schedule::steady(100_000.0);
+        let began = Instant::now();
+        tick(began, 5, &schedule, 100, &due);
+        assert!(began.elapsed() >= schedule.due(400));
+        assert_eq!(due.available_permits(), 5);
     }
 }

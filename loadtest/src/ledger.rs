@@ -1,9 +1,10 @@
 //! What was promised against what came: the proof that nothing was lost, invented or repeated.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 use serde::Serialize;
+
+use crate::arrivals::Arrivals;
 
 /// What the sender knows about one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +54,10 @@ impl Ledger {
         let mut result = Reconciliation {
             events: self.fates.len() as u64,
             arrived: arrivals.arrived,
-            unique: arrivals.ids.len() as u64,
+            unique: arrivals.unique() as u64,
             duplicates: arrivals.duplicates,
             unexpected: arrivals.strays,
+            reordered: arrivals.reordered,
             ..Reconciliation::default()
         };
         for sequence in 0..self.fates.len() {
@@ -66,8 +68,7 @@ impl Ledger {
                 Fate::Refused => result.refused += 1,
                 Fate::Accepted => result.accepted += 1,
             }
-            for connection in 0..arrivals.connections {
-                let came = u64::from(arrivals.deliveries[connection * arrivals.events + sequence]);
+            for came in arrivals.of(sequence) {
                 let allowed = u64::from(matches!(fate, Fate::Accepted | Fate::InDoubt));
                 result.unexpected += came.saturating_sub(allowed);
                 result.lost += u64::from(fate == Fate::Accepted && came == 0);
@@ -77,53 +78,7 @@ impl Ledger {
     }
 }
 
-/// What the receiver saw in one round.
-#[derive(Debug, Default)]
-pub(crate) struct Arrivals {
-    connections: usize,
-    events: usize,
-    /// Distinct deliveries, by connection and then sequence.
-    deliveries: Vec<u8>,
-    ids: HashSet<u128>,
-    arrived: u64,
-    duplicates: u64,
-    strays: u64,
-}
-
-impl Arrivals {
-    pub(crate) fn new(connections: usize, events: usize) -> Self {
-        let deliveries = vec![0; connections * events];
-        Self { connections, events, deliveries, ..Self::default() }
-    }
-
-    /// Enters a delivery; answers whether it is the first with its id and belongs to this round.
-    pub(crate) fn enter(&mut self, connection: usize, sequence: usize, id: u128) -> bool {
-        if self.connections <= connection || self.events <= sequence {
-            self.stray();
-            return false;
-        }
-        self.arrived += 1;
-        if !self.ids.insert(id) {
-            self.duplicates += 1;
-            return false;
-        }
-        let seen = &mut self.deliveries[connection * self.events + sequence];
-        *seen = seen.saturating_add(1);
-        true
-    }
-
-    /// Enters a request that belongs to no event of this round.
-    pub(crate) fn stray(&mut self) {
-        self.arrived += 1;
-        self.strays += 1;
-    }
-
-    pub(crate) fn unique(&self) -> usize {
-        self.ids.len()
-    }
-}
-
-/// The books of one round, compared.
+/// The books of one lot, or of all lots of a round, compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Reconciliation {
     pub(crate) events: u64,
@@ -141,9 +96,38 @@ pub(crate) struct Reconciliation {
     pub(crate) lost: u64,
     /// Deliveries that nobody acknowledged, or a second delivery of one event to one connection.
     pub(crate) unexpected: u64,
+    /// Deliveries that came after one of a later event, on the same connection. Retries and parallel
+    /// requests make some; without them there should be none.
+    pub(crate) reordered: u64,
 }
 
 impl Reconciliation {
+    /// Takes in the books of another lot.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.events, other.events),
+            (&mut self.accepted, other.accepted),
+            (&mut self.refused, other.refused),
+            (&mut self.in_doubt, other.in_doubt),
+            (&mut self.not_sent, other.not_sent),
+            (&mut self.arrived, other.arrived),
+            (&mut self.unique, other.unique),
+            (&mut self.duplicates, other.duplicates),
+            (&mut self.lost, other.lost),
+            (&mut self.unexpected, other.unexpected),
+            (&mut self.reordered, other.reordered),
+        ] {
+            *sum += more;
+        }
+    }
+
+    /// For a lot that was to end early: what was not sent was not asked for either.
+    pub(crate) fn without_unsent(mut self) -> Self {
+        self.events -= self.not_sent;
+        self.not_sent = 0;
+        self
+    }
+
     /// Whether every event was acknowledged and delivered exactly once.
     pub(crate) fn is_clean(&self) -> bool {
         self.accepted == self.events
@@ -156,6 +140,11 @@ impl Reconciliation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrivals::Audience;
+
+    fn arrivals(connections: usize, events: usize) -> Arrivals {
+        Arrivals::new(Audience::All(connections), events)
+    }
 
     fn ledger(fates: &[Fate]) -> Ledger {
         let ledger = Ledger::new(fates.len());
@@ -168,7 +157,7 @@ mod tests {
     #[test]
     fn every_event_once_on_every_connection_is_clean() {
         let ledger = ledger(&[Fate::Accepted, Fate::Accepted]);
-        let mut arrivals = Arrivals::new(2, 2);
+        let mut arrivals = arrivals(2, 2);
         for (id, (connection, sequence)) in [(0, 0), (1, 0), (0, 1), (1, 1)].iter().enumerate() {
             assert!(arrivals.enter(*connection, *sequence, id as u128));
         }
@@ -180,7 +169,7 @@ mod tests {
     #[test]
     fn an_acknowledged_event_that_misses_one_connection_is_lost_once() {
         let ledger = ledger(&[Fate::Accepted]);
-        let mut arrivals = Arrivals::new(2, 1);
+        let mut arrivals = arrivals(2, 1);
         arrivals.enter(0, 0, 1);
         assert_eq!(ledger.reconcile(&arrivals).lost, 1);
     }
@@ -188,7 +177,7 @@ mod tests {
     #[test]
     fn the_same_delivery_again_is_a_duplicate_and_another_one_is_unexpected() {
         let ledger = ledger(&[Fate::Accepted]);
-        let mut arrivals = Arrivals::new(1, 1);
+        let mut arrivals = arrivals(1, 1);
         assert!(arrivals.enter(0, 0, 7));
         assert!(!arrivals.enter(0, 0, 7));
         assert!(arrivals.enter(0, 0, 8));
@@ -199,7 +188,7 @@ mod tests {
     #[test]
     fn what_was_refused_or_never_sent_must_not_arrive_and_what_is_in_doubt_may_once() {
         let ledger = ledger(&[Fate::Refused, Fate::NotSent, Fate::InDoubt, Fate::InDoubt]);
-        let mut arrivals = Arrivals::new(1, 4);
+        let mut arrivals = arrivals(1, 4);
         for sequence in 0..3 {
             arrivals.enter(0, sequence, sequence as u128);
         }
@@ -212,12 +201,32 @@ mod tests {
     #[test]
     fn what_belongs_to_no_event_is_unexpected() {
         let ledger = ledger(&[Fate::Accepted]);
-        let mut arrivals = Arrivals::new(1, 1);
+        let mut arrivals = arrivals(1, 1);
         arrivals.enter(0, 0, 1);
         arrivals.enter(0, 1, 2);
         arrivals.enter(1, 0, 3);
-        arrivals.stray();
         let result = ledger.reconcile(&arrivals);
-        assert_eq!((result.unexpected, result.unique, result.arrived), (3, 1, 4));
+        assert_eq!((result.unexpected, result.unique, result.arrived), (2, 1, 3));
+    }
+
+    #[test]
+    fn what_was_called_off_is_missed_by_nobody() {
+        let ledger = ledger(&[Fate::Accepted, Fate::NotSent]);
+        let mut arrivals = arrivals(1, 2);
+        arrivals.enter(0, 0, 1);
+        let result = ledger.reconcile(&arrivals);
+        assert!(!result.is_clean());
+        assert!(result.without_unsent().is_clean());
+    }
+
+    #[test]
+    fn lots_are_counted_together() {
+        let ledger = ledger(&[Fate::Accepted, Fate::Accepted]);
+        let mut arrivals = arrivals(1, 2);
+        arrivals.enter(0, 1, 1);
+        arrivals.enter(0, 0, 2);
+        let mut sum = ledger.reconcile(&arrivals);
+        sum.add(&sum.clone());
+        assert_eq!((sum.events, sum.unique, sum.reordered), (4, 4, 2));
     }
 }

@@ -3,11 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use tokio::time::timeout;
 
 use crate::machine;
 
+/// For filling tables.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(900);
 /// What decides whether a rate was reached durably, and what else moves it.
 const SETTINGS: &str = "select name || '=' || current_setting(name) from pg_settings where name in \
     ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'wal_level', \
@@ -45,6 +49,18 @@ impl Postgres {
     pub(crate) fn dsn(&self) -> String {
         let Place { user, port, database, socket_dir } = &self.place;
         format!("host={socket_dir} port={port} user={user} dbname={database}")
+    }
+
+    /// Runs statements in the database under test, which is thrown away after it.
+    pub(crate) async fn execute(&self, sql: &str) -> anyhow::Result<()> {
+        let mut psql = tokio::process::Command::new(self.bin_dir.join("psql"));
+        psql.args(["-XAqt", "-v", "ON_ERROR_STOP=1", "-c", sql, &self.dsn()]).kill_on_drop(true);
+        let output = timeout(STATEMENT_PATIENCE, psql.output()).await;
+        let output =
+            output.context("the statement took too long")?.context("psql cannot be run")?;
+        let trouble = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "psql ended with {}: {trouble}", output.status);
+        Ok(())
     }
 
     /// Settings as `name=value`, asked of the server; none when `psql` is missing.

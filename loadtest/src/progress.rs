@@ -20,7 +20,7 @@ impl Progress {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template(
-            "{msg:24} [{bar:32}] {human_pos}/{human_len} {per_sec} {eta}",
+            "{msg:36} [{bar:32}] {human_pos}/{human_len} {per_sec} {eta}",
         );
         let style = style.expect("the template is well formed").progress_chars("=> ");
         ProgressBar::new(length as u64).with_style(style).with_message(title.to_owned())

@@ -1,22 +1,26 @@
 //! The verifying receiver: takes deliveries, believes none unsigned, and keeps the book of arrivals.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::book::{Book, Expected};
 use crate::clock;
 use crate::cpu;
+use crate::door::{Door, Manner, Reply};
 use crate::event::Mark;
 use crate::http;
-use crate::latency::Latencies;
-use crate::ledger::Arrivals;
 use crate::signature::{Signed, Verifier};
+use crate::webhooks::Hook;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const UNAUTHORIZED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
@@ -34,25 +38,19 @@ pub(crate) struct Receiver {
 #[derive(Debug, Default)]
 struct Shared {
     book: Mutex<Book>,
+    /// By connection; one that is not here is prompt.
+    doors: Mutex<Vec<Door>>,
     /// By connection; none for a sender that does not sign as Relay does.
     verifiers: Mutex<Vec<Option<Verifier>>>,
     verify_every: AtomicU64,
-    unique: AtomicUsize,
     rejected: AtomicU64,
 }
 
-/// One round, as the receiver saw it.
-#[derive(Debug, Default)]
-pub(crate) struct Book {
-    run: u32,
-    pub(crate) arrivals: Arrivals,
-    pub(crate) latencies: Option<Latencies>,
-    /// Requests of which both signatures were checked and found right.
-    pub(crate) verified: u64,
-    /// Requests that were turned away, and why the first one was.
-    pub(crate) rejected: u64,
-    pub(crate) first_rejection: Option<String>,
-    pub(crate) last_ns: u64,
+/// What becomes of a request.
+enum Answer {
+    Now(Cow<'static, [u8]>),
+    After(Duration, Option<usize>),
+    Never(Option<usize>),
 }
 
 impl Receiver {
@@ -92,6 +90,11 @@ impl Receiver {
         format!("http://{}/hook/{connection}", self.address)
     }
 
+    /// Webhooks with these numbers that get everything.
+    pub(crate) fn hooks(&self, numbers: Range<usize>) -> Vec<Hook> {
+        numbers.map(|number| Hook::for_everything(self.url(number))).collect()
+    }
+
     /// From now on checks both signatures of every `verify_every`-th request.
     pub(crate) fn expect_signatures(&self, verifiers: Vec<Verifier>, verify_every: u64) {
         *lock(&self.shared.verifiers) = verifiers.into_iter().map(Some).collect();
@@ -103,21 +106,42 @@ impl Receiver {
         *lock(&self.shared.verifiers) = vec![None];
     }
 
+    /// How one connection's webhook behaves from now on; promptly where nothing was said.
+    pub(crate) fn set_manner(&self, connection: usize, manner: Manner) {
+        let mut doors = lock(&self.shared.doors);
+        if doors.len() <= connection {
+            doors.resize(connection + 1, Door::default());
+        }
+        doors[connection].set(manner);
+    }
+
+    /// Every webhook behaves promptly again.
+    pub(crate) fn forget_manners(&self) {
+        lock(&self.shared.doors).clear();
+    }
+
+    /// The most requests of one connection that were held at once since it got its manner.
+    pub(crate) fn in_flight_max(&self, connection: usize) -> u32 {
+        lock(&self.shared.doors).get(connection).map_or(0, Door::in_flight_max)
+    }
+
+    /// Whether requests of one connection came as on a ramp since it got its manner.
+    pub(crate) fn kept_to_ramp(&self, connection: usize) -> bool {
+        lock(&self.shared.doors).get(connection).is_none_or(Door::kept_to_ramp)
+    }
+
     /// Opens an empty book; what still arrives of another round counts as unexpected in this one.
-    pub(crate) fn begin(&self, run: u32, connections: usize, events: usize) {
-        let arrivals = Arrivals::new(connections, events);
-        let latencies = Some(Latencies::new());
-        *lock(&self.shared.book) = Book { run, arrivals, latencies, ..Book::default() };
-        self.shared.unique.store(0, Relaxed);
+    pub(crate) fn begin(&self, lots: Vec<Expected>) {
+        *lock(&self.shared.book) = Book::new(lots, clock::now_ns());
         self.shared.rejected.store(0, Relaxed);
     }
 
-    /// Distinct deliveries so far.
-    pub(crate) fn unique(&self) -> usize {
-        self.shared.unique.load(Relaxed)
+    /// Distinct deliveries of one lot so far.
+    pub(crate) fn unique_of(&self, lot: usize) -> usize {
+        lock(&self.shared.book).lots.get(lot).map_or(0, |lot| lot.arrivals.unique())
     }
 
-    /// Requests turned away so far.
+    /// Requests turned away for their signature so far.
     pub(crate) fn rejected(&self) -> u64 {
         self.shared.rejected.load(Relaxed)
     }
@@ -143,7 +167,7 @@ async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(serve(stream, Arc::clone(&shared)))),
             // Out of file descriptors: the next one may find some.
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
@@ -161,14 +185,23 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         let mut used = 0;
         let mut answers = Vec::new();
         loop {
-            match http::request(&buffer[used..]) {
-                Ok(Some(request)) => {
-                    count += 1;
-                    answers.extend_from_slice(shared.take(request.path, &request.signed, count));
-                    used += request.used;
+            let Ok(request) = http::request(&buffer[used..]) else { return };
+            let Some(request) = request else { break };
+            count += 1;
+            used += request.used;
+            match shared.take(request.path, &request.signed, count) {
+                Answer::Now(answer) => answers.extend_from_slice(&answer),
+                Answer::After(wait, connection) => {
+                    tokio::time::sleep(wait).await;
+                    shared.leave(connection);
+                    answers.extend_from_slice(OK);
                 }
-                Ok(None) => break,
-                Err(_) => return,
+                Answer::Never(connection) => {
+                    // Until the other side has had enough.
+                    while stream.read_buf(&mut Vec::new()).await.is_ok_and(|read| read > 0) {}
+                    shared.leave(connection);
+                    return;
+                }
             }
         }
         buffer.drain(..used);
@@ -179,8 +212,8 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Checks and enters one request; answers what to reply.
-    fn take(&self, path: &str, signed: &Signed<'_>, count: u64) -> &'static [u8] {
+    /// Checks one request, asks its door, and enters it if it was taken.
+    fn take(&self, path: &str, signed: &Signed<'_>, count: u64) -> Answer {
         let now_ns = clock::now_ns();
         let connection = path.strip_prefix("/hook/").map_or(Some(0), |tail| tail.parse().ok());
         let verifiers = lock(&self.verifiers);
@@ -197,23 +230,49 @@ impl Shared {
             book.rejected += 1;
             book.first_rejection.get_or_insert_with(|| format!("{refusal:?} on {path}"));
             self.rejected.fetch_add(1, Relaxed);
-            return UNAUTHORIZED;
+            return Answer::Now(UNAUTHORIZED.into());
         }
         book.verified += u64::from(is_checked);
-        book.last_ns = now_ns;
-        let mark = Mark::find(signed.body).filter(|mark| mark.run == book.run);
-        match (mark, connection, delivery_id(signed.id)) {
-            (Some(mark), Some(connection), Some(id)) => {
-                if book.arrivals.enter(connection, mark.sequence, id) {
-                    let latency = now_ns.saturating_sub(mark.emitted_ns);
-                    book.latencies.get_or_insert_with(Latencies::new).record_ns(latency);
-                }
+        let (reply, in_flight) = self.knock(connection, now_ns);
+        match reply {
+            Reply::Take | Reply::TakeAfter(_) => {
+                book.enter(Mark::find(signed.body), connection, delivery_id(signed.id), now_ns);
             }
-            _ => book.arrivals.stray(),
+            Reply::Refuse(_) | Reply::RefuseUntil { .. } => book.refuse(now_ns),
+            Reply::Never => {}
         }
-        self.unique.store(book.arrivals.unique(), Relaxed);
-        OK
+        if in_flight > 0 {
+            book.hold(now_ns, in_flight);
+        }
+        match reply {
+            Reply::Take => Answer::Now(OK.into()),
+            Reply::TakeAfter(wait) => Answer::After(wait, connection),
+            Reply::Never => Answer::Never(connection),
+            Reply::Refuse(status) => Answer::Now(refusal(status, "")),
+            Reply::RefuseUntil { seconds } => {
+                Answer::Now(refusal(429, &format!("retry-after: {seconds}\r\n")))
+            }
+        }
     }
+
+    /// What the connection's door says, and how many requests it holds now.
+    fn knock(&self, connection: Option<usize>, now_ns: u64) -> (Reply, u32) {
+        let mut doors = lock(&self.doors);
+        let door = connection.and_then(|at| doors.get_mut(at));
+        door.map_or((Reply::Take, 0), |door| (door.knock(now_ns), door.in_flight()))
+    }
+
+    fn leave(&self, connection: Option<usize>) {
+        let mut doors = lock(&self.doors);
+        if let Some(door) = connection.and_then(|at| doors.get_mut(at)) {
+            door.leave();
+        }
+    }
+}
+
+fn refusal(status: u16, header: &str) -> Cow<'static, [u8]> {
+    let text = format!("HTTP/1.1 {status} Refused\r\n{header}content-length: 0\r\n\r\n");
+    text.into_bytes().into()
 }
 
 /// A UUID, or what the floor program sends: `msg_` and 32 hex digits.

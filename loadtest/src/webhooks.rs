@@ -1,15 +1,20 @@
 //! The custom webhooks that a load is delivered to: created before it, deleted after it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::http;
-use crate::receiver::Receiver;
 use crate::signature::Verifier;
+
+/// Relay counts the calls of an organization by the minute.
+const TOO_MANY_PATIENCE: Duration = Duration::from_secs(90);
+const TOO_MANY_PAUSE: Duration = Duration::from_millis(250);
 
 /// A running Relay, and what it takes to use it.
 #[derive(Clone)]
@@ -23,6 +28,25 @@ pub(crate) struct Relay {
 impl std::fmt::Debug for Relay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Relay").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// A webhook to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Hook {
+    url: String,
+    wants: &'static str,
+}
+
+impl Hook {
+    /// Gets every event of its organization.
+    pub(crate) fn for_everything(url: String) -> Self {
+        Self { url, wants: "*" }
+    }
+
+    /// Gets none of the events that this tool sends.
+    pub(crate) fn for_something_else(url: String) -> Self {
+        Self { url, wants: "sla.*" }
     }
 }
 
@@ -41,15 +65,12 @@ pub(crate) struct Webhooks {
 }
 
 impl Webhooks {
-    /// Creates `count` webhooks to the receiver. What was created before a failure is deleted again.
-    pub(crate) async fn create(
-        relay: &Relay,
-        receiver: &Receiver,
-        count: usize,
-    ) -> anyhow::Result<Self> {
+    /// Creates webhooks for these addresses, in their order. What was created before a failure is
+    /// deleted again.
+    pub(crate) async fn create(relay: &Relay, hooks: &[Hook]) -> anyhow::Result<Self> {
         let mut webhooks = Self { relay: relay.clone(), ids: Vec::new(), verifiers: Vec::new() };
-        for number in 0..count {
-            if let Err(error) = webhooks.create_one(number, &receiver.url(number)).await {
+        for (number, hook) in hooks.iter().enumerate() {
+            if let Err(error) = webhooks.create_one(number, hook).await {
                 webhooks.delete().await?;
                 return Err(error);
             }
@@ -68,19 +89,25 @@ impl Webhooks {
         for id in &self.ids {
             let path =
                 format!("/api/integrations/organizations/{organization_id}/connections/{id}");
-            let called = http::call(*address, "DELETE", &path, admin_token, "").await;
+            let called = patiently(*address, "DELETE", &path, admin_token, "").await;
             left += usize::from(!called.is_ok_and(|(status, _)| status == 200 || status == 204));
         }
         ensure!(left == 0, "{left} of {} webhooks could not be deleted", self.ids.len());
         Ok(())
     }
 
-    async fn create_one(&mut self, number: usize, url: &str) -> anyhow::Result<()> {
+    async fn create_one(&mut self, number: usize, hook: &Hook) -> anyhow::Result<()> {
         let Relay { address, admin_token, organization_id, .. } = &self.relay;
         let path = format!("/api/integrations/organizations/{organization_id}/custom-integrations");
         let name = format!("Load test {number}");
-        let body = json!({ "name": name, "type": "notification", "webhook_url": url }).to_string();
-        let (status, answer) = http::call(*address, "POST", &path, admin_token, &body).await?;
+        let body = json!({
+            "name": name,
+            "type": "notification",
+            "webhook_url": hook.url,
+            "event_types": [hook.wants],
+        });
+        let body = body.to_string();
+        let (status, answer) = patiently(*address, "POST", &path, admin_token, &body).await?;
         ensure!(
             (200..300).contains(&status),
             "creating a webhook was answered with HTTP {status}: {}",
@@ -92,5 +119,23 @@ impl Webhooks {
         let verifier = Verifier::new(&created.secret).context("the secret is not whsec_…")?;
         self.verifiers.push(verifier);
         Ok(())
+    }
+}
+
+/// One call, again and again while the organization has made too many.
+async fn patiently(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    bearer: &str,
+    body: &str,
+) -> anyhow::Result<(u16, Vec<u8>)> {
+    let until = Instant::now() + TOO_MANY_PATIENCE;
+    loop {
+        let answer = http::call(address, method, path, bearer, body).await?;
+        if answer.0 != 429 || until <= Instant::now() {
+            return Ok(answer);
+        }
+        sleep(TOO_MANY_PAUSE).await;
     }
 }
