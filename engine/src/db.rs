@@ -103,6 +103,10 @@ const BY_INDEX: &[(&str, &str)] = &[
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    // The first of a long queue must not cost a look at all of it, in the order of their pages.
+    ("enable_bitmapscan", "off"),
+    // What is forbidden above counts as dear where there is no other way, and then would be compiled.
+    ("jit", "off"),
 ];
 
 /// A caller's own transaction may hold an idempotency key for as long as it likes: a group commit

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     connection::tokens::TokenCache, db::Db, delivery::receivers::Receivers, http::HttpClient,
-    ingest::Ingest, oauth::config::ProvidersConfig, pace::Paces, retry::RetrySchedule,
+    ingest::Ingest, oauth::config::ProvidersConfig, pace::Paces, retry::RetrySchedule, schedule,
     secret::KeyRing,
 };
 
@@ -29,6 +29,10 @@ pub struct EngineConfig {
     pub worker_concurrency: usize,
     /// Requests under way at once to one connection.
     pub connection_concurrency: usize,
+    /// How long a connection is left alone the first time that it fails again and again.
+    pub breaker_open: Duration,
+    /// How long a connection may fail until it is switched off; `None`: for ever.
+    pub disable_after: Option<Duration>,
     /// How long product events and attempts are kept.
     pub retention: Duration,
     /// The operator's registrations with providers, and where those are reached.
@@ -44,6 +48,8 @@ impl Default for EngineConfig {
             lease: Duration::from_secs(30),
             worker_concurrency: 256,
             connection_concurrency: 64,
+            breaker_open: schedule::BREAKER_OPEN,
+            disable_after: Some(Duration::from_secs(5 * 24 * 60 * 60)),
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             providers: ProvidersConfig::default(),
         }

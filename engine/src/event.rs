@@ -30,6 +30,8 @@ pub(crate) use headline::tests::recorded;
 pub use headline::{BODY_CHARS_MAX, Notification, TITLE_CHARS_MAX, headline};
 pub use parse::{ParsedBody, parse_body};
 
+/// The kind of a message that speaks for several events at once: it is never recorded.
+pub const DIGEST: &str = "deptex.digest";
 /// How many events one request may bring.
 pub const EVENTS_MAX: usize = 1_000;
 /// How many bytes the `data` of one event may have.

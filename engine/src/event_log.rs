@@ -120,6 +120,26 @@ pub(crate) async fn has_stream(
     .await
 }
 
+/// Whether a stream has an event of one of these kinds after a version.
+pub(crate) async fn has_any_since(
+    tx: &mut PgConnection,
+    stream: ConnectionId,
+    after: i64,
+    kinds: &[&str],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists(
+               select from relay.event_log
+               where category = 'connection' and stream_id = $1 and version > $2
+                 and kind = any($3)) as "exists!""#,
+        stream.0,
+        after,
+        kinds as &[&str],
+    )
+    .fetch_one(tx)
+    .await
+}
+
 /// Makes the writers of some streams wait until the transaction ends, so that what is read next stays
 /// true. In the order of ids: two callers never wait for each other.
 pub(crate) async fn hold(tx: &mut PgConnection, streams: &[Uuid]) -> Result<(), sqlx::Error> {

@@ -1,6 +1,7 @@
 //! A deliberate fault for tests of crash safety: builds without debug assertions have none.
 
-/// Aborts or panics where `RELAY_FAULT` asks for it: `abort:<kind>` or `panic:<kind>` of event.
+/// Aborts, panics or hangs where `RELAY_FAULT` asks for it: `abort:`, `panic:` or `hang:` and the kind
+/// of event. What hangs waits to be killed.
 #[cfg(debug_assertions)]
 pub(crate) fn point(kind: &str) {
     use std::sync::LazyLock;
@@ -10,10 +11,15 @@ pub(crate) fn point(kind: &str) {
         let (what, kind) = value.split_once(':')?;
         Some((what.to_owned(), kind.to_owned()))
     });
-    match FAULT.as_ref() {
-        Some((what, wanted)) if wanted == kind && what == "abort" => std::process::abort(),
-        Some((what, wanted)) if wanted == kind && what == "panic" => {
-            panic!("a fault asked for by RELAY_FAULT")
+    let Some((what, _)) = FAULT.as_ref().filter(|(_, wanted)| wanted == kind) else { return };
+    match what.as_str() {
+        "abort" => std::process::abort(),
+        "panic" => panic!("a fault asked for by RELAY_FAULT"),
+        "hang" => {
+            tracing::warn!(kind, "hanging, as RELAY_FAULT asks for");
+            loop {
+                std::thread::park();
+            }
         }
         _ => {}
     }

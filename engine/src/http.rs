@@ -160,6 +160,8 @@ impl HttpClient {
                 .pool_idle_timeout(Duration::from_secs(30))
                 .pool_max_idle_per_host(64)
                 .tcp_nodelay(true)
+                // `X-Deptex-Event`, as it is documented: there are receivers that look at the case.
+                .http1_title_case_headers()
                 .user_agent(USER_AGENT);
             match &roots {
                 Some(roots) => builder.tls_certs_merge(roots.clone()),

@@ -2,10 +2,12 @@
 //!
 //! 1. [`event`]: what happened, checked and kept byte for byte; [`subscription`]: who wants to know.
 //! 2. [`ingest`]: appends events and the promise of their deliveries, many callers to one commit.
-//! 3. [`outbox`]: claims promised deliveries under a lease, and hands them back.
+//! 3. [`outbox`]: claims promised deliveries under a lease, and hands them back; [`schedule`]: which of
+//!    them goes next, and which had better wait.
 //! 4. [`delivery`]: attempts one (built, signed by [`signing`], sent through [`http`]), decides what
 //!    the answer means ([`retry`]), settles it, lists it, replays it.
-//! 5. [`connection`]: the linked accounts, event-sourced in [`event_log`]; their secrets in [`secret`].
+//! 5. [`connection`]: the linked accounts, event-sourced in [`event_log`]; their secrets in [`secret`];
+//!    [`health`]: which of them fail, whom that is told, and when one is switched off.
 //! 6. [`provider`]: the services, one value each; [`oauth`]: consent and tokens, once for all of them.
 //!
 //! Deciding is pure; remembering is SQL beside the function that runs it. Nothing here knows a web
@@ -20,6 +22,7 @@ pub mod engine;
 pub mod event;
 pub mod event_log;
 pub(crate) mod fault;
+pub mod health;
 pub mod http;
 pub mod icon;
 pub mod ids;
@@ -34,7 +37,9 @@ pub mod partitions;
 pub mod projection;
 pub mod provider;
 pub mod retry;
+pub mod schedule;
 pub mod secret;
+pub mod shards;
 pub mod signing;
 pub mod subscription;
 pub mod wake;

@@ -37,6 +37,10 @@ pub fn describe() {
         "Claimed deliveries handed back unstarted."
     );
     describe_counter!(
+        "relay_breakers_opened_total",
+        "Times that a connection was left alone because it failed again and again."
+    );
+    describe_counter!(
         "relay_database_retries_total",
         "Statements repeated because the database was away, by statement."
     );
@@ -69,6 +73,22 @@ pub fn describe() {
     describe_gauge!(
         "relay_ingest_queue_events",
         "Events waiting for a group commit in this process."
+    );
+    describe_gauge!("relay_shards_owned", "Shards whose deliveries this process claims.");
+    describe_counter!("relay_shards_gained_total", "Shards that became this process's.");
+    describe_counter!("relay_shards_lost_total", "Shards that this process gave up or lost.");
+    describe_gauge!(
+        "relay_connections_failing",
+        "Connections that took nothing since they last failed."
+    );
+    describe_gauge!("relay_connections_held", "Connections whose receivers asked us to wait.");
+    describe_gauge!(
+        "relay_breakers_open",
+        "Connections that are left alone because they failed so much."
+    );
+    describe_counter!(
+        "relay_connections_disabled_total",
+        "Connections that we switched off, by reason."
     );
     describe_gauge!("relay_deliveries_in_memory", "Deliveries that this process holds leases on.");
     describe_gauge!(
@@ -206,6 +226,34 @@ pub fn oldest_due(waiting: Duration) {
 /// Rows outside any day's partition.
 pub fn default_partition_rows(table: String, rows: i64) {
     gauge!("relay_default_partition_rows", "table" => table).set(rows as f64);
+}
+
+/// Shards that are this process's now, and how many came and went.
+pub fn shards(owned: usize, gained: usize, lost: usize) {
+    gauge!("relay_shards_owned").set(owned as f64);
+    counter!("relay_shards_gained_total").increment(gained as u64);
+    counter!("relay_shards_lost_total").increment(lost as u64);
+}
+
+/// Connections in trouble, of all processes.
+pub fn troubled_connections(failing: usize, held: usize, breakers_open: usize) {
+    gauge!("relay_connections_failing").set(failing as f64);
+    gauge!("relay_connections_held").set(held as f64);
+    gauge!("relay_breakers_open").set(breakers_open as f64);
+}
+
+/// A breaker opened, or stays open after a probe.
+pub fn breaker_opened() {
+    counter!("relay_breakers_opened_total").increment(1);
+}
+
+/// A connection was switched off.
+pub fn connection_disabled(reason: &str) {
+    let reason = [crate::health::FAILING_TOO_LONG, "receiver_gone"]
+        .into_iter()
+        .find(|known| *known == reason)
+        .unwrap_or("other");
+    counter!("relay_connections_disabled_total", "reason" => reason).increment(1);
 }
 
 /// Providers are a closed set; anything else would be a label of the customer's making.

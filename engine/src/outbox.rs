@@ -1,16 +1,26 @@
 //! The promise to deliver: claimed under a lease, renewed while held, handed back when not used.
 
+mod claim;
+
+pub use claim::{Claim, ClaimRequest, Cursor, Want, claim};
+
 use std::time::Duration;
 
 use sqlx::{PgPool, postgres::types::PgInterval};
 use uuid::Uuid;
 
-use crate::ids::{ConnectionId, DeliveryId, EventId, OrganizationId};
+use crate::{
+    ids::{ConnectionId, DeliveryId, EventId, OrganizationId},
+    shards::SHARDS,
+};
 
 /// How often a lease may run out before the delivery is taken for poison.
 pub const CRASHES_MAX: i16 = 3;
 /// From how many on it is attempted with no other suspect beside it in the process.
 const CRASHES_SUSPECT: i16 = CRASHES_MAX - 1;
+
+/// For how long what became due counts as new.
+const FRESH: Duration = Duration::from_secs(30);
 
 /// What a promise is made for; live ones go first where there is a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +76,8 @@ pub struct Claimed {
     pub connection_id: ConnectionId,
     /// What.
     pub event_id: EventId,
+    /// Where it lies: the connection's shard, or its lane.
+    pub shard: i16,
     /// Why now.
     pub class: Class,
     /// The fence: every later write names it.
@@ -90,148 +102,29 @@ impl Claimed {
         self.attempt + i32::from(self.crashes) + 1
     }
 
+    /// The shard whose owner may claim it.
+    #[must_use]
+    pub fn home(&self) -> i16 {
+        self.shard % SHARDS
+    }
+
+    /// Whether it is the first of those that go one at a time.
+    #[must_use]
+    pub fn is_in_lane(&self) -> bool {
+        self.shard >= SHARDS
+    }
+
+    /// Whether it has been due for so long that what is new goes before it.
+    #[must_use]
+    pub fn is_backlog(&self) -> bool {
+        self.late > FRESH
+    }
+
     /// Whether it is likely to be what made workers crash.
     #[must_use]
     pub fn is_suspect(&self) -> bool {
         self.crashes >= CRASHES_SUSPECT
     }
-}
-
-/// How many more deliveries of one connection the caller can take.
-#[derive(Clone, Copy, Debug)]
-pub struct Want {
-    /// The connection.
-    pub connection_id: ConnectionId,
-    /// The number, perhaps zero.
-    pub room: i32,
-}
-
-/// Where the search for ready connections goes on, so that all of them get their turn.
-#[derive(Clone, Copy, Debug)]
-pub struct Cursor {
-    shard: i16,
-    connection_id: Uuid,
-}
-
-impl Default for Cursor {
-    fn default() -> Self {
-        Self { shard: -1, connection_id: Uuid::nil() }
-    }
-}
-
-/// The answer of a claim.
-#[derive(Debug)]
-pub struct Claim {
-    /// What was taken.
-    pub deliveries: Vec<Claimed>,
-    /// Where to go on.
-    pub cursor: Cursor,
-}
-
-/// Takes up to `limit` due deliveries under new leases, a share for each ready connection.
-///
-/// Connections not named in `wants` may give up to `default_room`. Rows that another worker holds
-/// are passed over without waiting, and a lease that has run out counts as a crash. Of those that
-/// are suspected of being poison one is taken if `may_take_suspect`, and otherwise none: whatever
-/// runs beside the culprit when it takes the process down would be blamed as well. One statement.
-pub async fn claim(
-    pool: &PgPool,
-    lease: Duration,
-    limit: i64,
-    default_room: i32,
-    wants: &[Want],
-    cursor: Cursor,
-    may_take_suspect: bool,
-) -> Result<Claim, sqlx::Error> {
-    let connections: Vec<Uuid> = wants.iter().map(|want| want.connection_id.0).collect();
-    let rooms: Vec<i32> = wants.iter().map(|want| want.room).collect();
-    let lease = interval(lease);
-    // `ready` hops from connection to connection along the index: its cost is the number of
-    // connections with something queued, whatever the backlog of each.
-    let rows = sqlx::query!(
-        r#"
-        with recursive ready as (
-            (
-                select o.shard, o.connection_id from relay.outbox o
-                where (o.shard, o.connection_id) > ($1::smallint, $2::uuid)
-                order by o.shard, o.connection_id limit 1
-            )
-            union all
-            select n.shard, n.connection_id
-            from ready r
-            cross join lateral (
-                select o.shard, o.connection_id from relay.outbox o
-                where (o.shard, o.connection_id) > (r.shard, r.connection_id)
-                order by o.shard, o.connection_id limit 1
-            ) n
-        ),
-        due as materialized (
-            select d.organization_id, d.delivery_id, d.late, d.suspect, r.shard
-            from ready r
-            left join unnest($3::uuid[], $4::integer[]) as w(connection_id, room)
-                on w.connection_id = r.connection_id
-            cross join lateral (
-                select o.organization_id, o.delivery_id, now() - o.due_at as late,
-                       o.crashes + (o.lease is not null)::integer >= $8::integer as suspect
-                from relay.outbox o
-                where o.shard = r.shard and o.connection_id = r.connection_id and o.due_at <= now()
-                  and (o.lease_until is null or o.lease_until < now())
-                order by o.due_at
-                limit coalesce(w.room, $5)
-                for update skip locked
-            ) d
-            limit $6
-        )
-        update relay.outbox o
-        set lease = nextval('relay.outbox_lease'), lease_until = now() + $7,
-            crashes = o.crashes + (o.lease is not null)::integer
-        from due
-        left join relay.organization_integrations c on true
-        where o.organization_id = due.organization_id and o.delivery_id = due.delivery_id
-          and c.id = o.connection_id
-          and (not due.suspect or ($9 and due.delivery_id =
-                  (select s.delivery_id from due s where s.suspect limit 1)))
-        returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.shard, o.class,
-                  o.lease as "lease!", o.attempt, o.step, o.crashes, c.version as "version!",
-                  (extract(epoch from due.late) * 1000)::bigint as "late_ms!"
-        "#,
-        cursor.shard,
-        cursor.connection_id,
-        &connections,
-        &rooms,
-        default_room,
-        limit,
-        lease,
-        i32::from(CRASHES_SUSPECT),
-        may_take_suspect,
-    )
-    .fetch_all(pool)
-    .await?;
-    // A full batch means that there may be more behind its last connection; else start over.
-    let full = i64::try_from(rows.len()).is_ok_and(|taken| taken >= limit);
-    let cursor = rows
-        .iter()
-        .map(|row| (row.shard, row.connection_id))
-        .max()
-        .filter(|_| full)
-        .map_or_else(Cursor::default, |(shard, connection_id)| Cursor { shard, connection_id });
-    let deliveries = rows
-        .into_iter()
-        .map(|row| Claimed {
-            organization_id: row.organization_id.into(),
-            delivery_id: row.delivery_id.into(),
-            connection_id: row.connection_id.into(),
-            event_id: row.event_id.into(),
-            class: Class::from_number(row.class),
-            lease: row.lease,
-            attempt: row.attempt,
-            step: u16::try_from(row.step).unwrap_or(0),
-            crashes: row.crashes,
-            connection_version: row.version,
-            late: Duration::from_millis(u64::try_from(row.late_ms).unwrap_or(0)),
-        })
-        .collect();
-    Ok(Claim { deliveries, cursor })
 }
 
 /// Prolongs leases that are still ours, and returns those. A row that somebody holds locked is left

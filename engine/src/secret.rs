@@ -67,6 +67,8 @@ pub enum Purpose {
     AccessToken,
     /// What makes a new access token.
     RefreshToken,
+    /// Values of the headers that a customer wants on its webhook, as one JSON object.
+    Headers,
     /// What proves that the consent which ends is the one that began.
     PkceVerifier,
 }
@@ -79,6 +81,7 @@ impl Purpose {
             Self::Signing => "signing",
             Self::AccessToken => "access_token",
             Self::RefreshToken => "refresh_token",
+            Self::Headers => "headers",
             Self::PkceVerifier => "pkce_verifier",
         }
     }
@@ -86,7 +89,7 @@ impl Purpose {
     /// From the stored word; `None` for one that this version does not know.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
-        [Self::Signing, Self::AccessToken, Self::RefreshToken, Self::PkceVerifier]
+        [Self::Signing, Self::AccessToken, Self::RefreshToken, Self::Headers, Self::PkceVerifier]
             .into_iter()
             .find(|purpose| purpose.as_str() == text)
     }

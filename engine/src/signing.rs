@@ -8,6 +8,8 @@ use base64::{
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use zeroize::Zeroizing;
+
 use crate::secret::Secret;
 
 /// Accepts base64 with or without its padding, as the published libraries do.
@@ -16,6 +18,36 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
 );
+
+/// How a secret signs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// HMAC-SHA256: the receiver has the same secret.
+    #[default]
+    Hmac,
+    /// Ed25519: the receiver has the public half alone.
+    Ed25519,
+}
+
+impl Scheme {
+    /// A new secret that signs so.
+    #[must_use]
+    pub fn new_secret(self) -> Secret {
+        match self {
+            Self::Hmac => Secret::new_webhook_secret(),
+            Self::Ed25519 => {
+                let seed: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
+                new_key_pair(&seed)
+            }
+        }
+    }
+
+    /// How a secret signs.
+    #[must_use]
+    pub fn of(secret: &Secret) -> Self {
+        if secret.reveal().starts_with(PRIVATE_KEY) { Self::Ed25519 } else { Self::Hmac }
+    }
+}
 
 /// `sha256=<hex>`, the value of `X-Deptex-Signature`: keyed by the whole secret text.
 #[must_use]
@@ -149,6 +181,11 @@ mod tests {
         assert!(shared.starts_with("v1,") && asymmetric.starts_with("v1a,"), "{both}");
         assert!(public_key(&pair).is_some_and(|key| key.starts_with("whpk_")));
         assert_eq!(public_key(&Secret::new("whsec_AAAA")), None);
+        for scheme in [Scheme::Hmac, Scheme::Ed25519] {
+            let secret = scheme.new_secret();
+            assert_eq!(Scheme::of(&secret), scheme);
+            assert_eq!(public_key(&secret).is_some(), scheme == Scheme::Ed25519);
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod github;
 pub mod gitlab;
 pub mod jira;
 pub mod linear;
+mod markdown;
 pub mod mock;
 mod mocks;
 mod oauth;

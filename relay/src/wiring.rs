@@ -97,6 +97,8 @@ pub(crate) async fn engine_over(
         lease: settings.lease,
         worker_concurrency: settings.worker_concurrency as usize,
         connection_concurrency: settings.connection_concurrency as usize,
+        breaker_open: settings.breaker_open,
+        disable_after: settings.disable_after,
         retention: settings.retention,
         providers: settings.providers.clone(),
     };

@@ -5,13 +5,15 @@ use std::time::Duration;
 use engine::{
     Engine,
     connection::tokens,
-    delivery::{expire_parked, tickets::tidy_turns},
-    partitions,
+    delivery::{self, expire_parked, tickets::tidy_turns},
+    health, partitions,
 };
 use tokio_util::sync::CancellationToken;
 
 /// How often partitions are looked after.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How often it is seen to what changes of connections left undone.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How often the gauges are read.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
@@ -21,7 +23,12 @@ const TOKENS_EVERY: Duration = Duration::from_secs(30);
 /// Does the periodic duties until `stop`. Several processes may do them: each is harmless to repeat.
 pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
     // Tokens wait for providers, and the gauges should not wait along.
-    tokio::join!(tend_tables(&engine, &stop), tend_tokens(&engine, &stop));
+    tokio::join!(
+        tend_tables(&engine, &stop),
+        tend_tokens(&engine, &stop),
+        sweep(&engine, &stop),
+        tend_health(&engine, &stop),
+    );
 }
 
 async fn tend_tokens(engine: &Engine, stop: &CancellationToken) {
@@ -40,6 +47,48 @@ async fn tend_tokens(engine: &Engine, stop: &CancellationToken) {
                 tracing::info!(renewed, failed, states.purged = purged, "tokens tended");
             }
             Err(error) => tracing::warn!(error = %error, "tokens were not tended"),
+        }
+    }
+}
+
+async fn tend_health(engine: &Engine, stop: &CancellationToken) {
+    let mut due = tokio::time::interval(health::tend_every(engine));
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = due.tick() => {}
+        }
+        match health::tend(engine).await {
+            Ok(health::Tended { told: 0, .. }) => {}
+            Ok(health::Tended { failing, told, disabled }) => {
+                tracing::info!(failing, told, disabled, "connections in trouble were told of");
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "connections in trouble were not looked at")
+            }
+        }
+    }
+}
+
+async fn sweep(engine: &Engine, stop: &CancellationToken) {
+    let mut due = tokio::time::interval(SWEEP_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let swept = tokio::select! {
+            () = stop.cancelled() => return,
+            swept = async { due.tick().await; delivery::sweep(engine).await } => swept,
+        };
+        match swept {
+            Ok(swept) if swept == delivery::Swept::default() => {}
+            Ok(delivery::Swept { resumed, cancelled }) => {
+                tracing::info!(
+                    resumed,
+                    cancelled,
+                    "what changes of connections left undone is done"
+                );
+            }
+            Err(error) => tracing::warn!(error = %error, "promised deliveries were not swept"),
         }
     }
 }

@@ -25,6 +25,8 @@ struct Hold {
     connection_id: ConnectionId,
     organization_id: OrganizationId,
     lease: i64,
+    /// The shard that it belongs to.
+    home: i16,
     /// By the monotonic clock, just before the statement that took or renewed it.
     good_since: Instant,
     /// Whether its attempt has begun.
@@ -78,6 +80,7 @@ impl Leases {
                 connection_id: delivery.connection_id,
                 organization_id: delivery.organization_id,
                 lease: delivery.lease,
+                home: delivery.home(),
                 good_since: asked_at,
                 started: false,
                 is_suspect: delivery.is_suspect(),
@@ -107,10 +110,20 @@ impl Leases {
         is_ours
     }
 
-    /// What is held and not begun.
-    fn unstarted(&self) -> Vec<(OrganizationId, DeliveryId, i64)> {
+    /// How many are held of each shard that has any.
+    pub(crate) fn held_by_shard(&self) -> HashMap<i16, usize> {
+        let mut held = HashMap::new();
+        for hold in self.map().values() {
+            *held.entry(hold.home).or_default() += 1;
+        }
+        held
+    }
+
+    /// What is held and not begun, of some shards or of all.
+    fn unstarted(&self, shards: Option<&[i16]>) -> Vec<(OrganizationId, DeliveryId, i64)> {
         let map = self.map();
-        let waiting = map.iter().filter(|(_, hold)| !hold.started);
+        let is_asked_for = |hold: &Hold| shards.is_none_or(|shards| shards.contains(&hold.home));
+        let waiting = map.iter().filter(|(_, hold)| !hold.started && is_asked_for(hold));
         waiting.map(|(id, hold)| (hold.organization_id, *id, hold.lease)).collect()
     }
 
@@ -183,7 +196,19 @@ pub(crate) async fn renew(engine: Engine, leases: Arc<Leases>) {
 
 /// Hands back, at once, whatever is held and not begun; nothing of it can begin afterwards.
 pub(crate) async fn release_unstarted(engine: &Engine, leases: &Leases) {
-    let waiting = leases.unstarted();
+    forget_and_release(engine, leases, leases.unstarted(None)).await;
+}
+
+/// The same for what belongs to some shards.
+pub(crate) async fn release_unstarted_of(engine: &Engine, leases: &Leases, shards: &[i16]) {
+    forget_and_release(engine, leases, leases.unstarted(Some(shards))).await;
+}
+
+async fn forget_and_release(
+    engine: &Engine,
+    leases: &Leases,
+    waiting: Vec<(OrganizationId, DeliveryId, i64)>,
+) {
     for (_, id, lease) in &waiting {
         leases.forget(*id, *lease);
     }

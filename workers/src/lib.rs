@@ -1,21 +1,28 @@
 //! Background work: deliveries are pumped from the outbox, attempted in apalis pools, and settled;
 //! periodic duties keep the database in shape.
 //!
-//! `pump` claims what there is room for and queues it in `lanes`; `pools` hands it to apalis
-//! workers and hears how each attempt ended; `settler` writes that down in batches; `leases`
-//! knows what this process holds and keeps it; `duties` are the clockwork.
+//! `pump` claims what there is room for (`claiming`) and lets the scheduler of [`engine::schedule`]
+//! say what goes next; `pools` hands it to apalis workers and hears how each attempt ended; `settler`
+//! writes that down in batches, and `health` what it says of the connection; `leases` knows what this
+//! process holds and keeps it; `shards` knows whose deliveries are this process's to claim; `duties`
+//! are the clockwork.
 
+mod claiming;
 mod duties;
-mod lanes;
+mod health;
 mod leases;
 mod pools;
 mod pump;
 mod settler;
+mod shards;
 
 use std::{sync::Arc, time::Duration};
 
 use engine::Engine;
 use tokio_util::sync::CancellationToken;
+
+/// How long the last words may take.
+const END: Duration = Duration::from_secs(2);
 
 /// The workers ended in a way that needs a restart.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +37,20 @@ pub enum WorkersError {
 pub async fn run(engine: Engine, stop: CancellationToken) -> Result<(), WorkersError> {
     let duties = tokio::spawn(duties::run(engine.clone(), stop.clone()));
     let leases = Arc::new(leases::Leases::new(engine.config.worker_concurrency));
+    let (shards, gone) =
+        (Arc::new(shards::Shards::new(engine.config.lease)), CancellationToken::new());
+    let tending = tokio::spawn(shards::tend(
+        engine.clone(),
+        shards.clone(),
+        leases.clone(),
+        stop.clone(),
+        gone.clone(),
+    ));
     let (settler, verdicts) = settler::start(engine.clone(), leases.clone());
     let renewing = tokio::spawn(leases::renew(engine.clone(), leases.clone()));
     let following = tokio::spawn(leases::follow_changes(engine.clone(), leases.clone()));
-    let (pump, work) = pump::start(engine.clone(), leases.clone(), stop.clone());
+    let (recording, news) = health::start(engine.clone());
+    let (pump, work) = pump::start(engine.clone(), leases.clone(), shards, news, stop.clone());
     let ended = pools::run(engine.clone(), leases.clone(), work, verdicts, stop.clone()).await;
     // The pool is drained. The pump ends by the same token, or is told now if the pool failed.
     stop.cancel();
@@ -42,6 +59,7 @@ pub async fn run(engine: Engine, stop: CancellationToken) -> Result<(), WorkersE
     renewing.abort();
     following.abort();
     leases::release_unstarted(&engine, &leases).await;
-    let _ = tokio::time::timeout(Duration::from_secs(2), duties).await;
+    gone.cancel();
+    let _ = tokio::time::timeout(END, async { tokio::join!(tending, duties, recording) }).await;
     ended
 }

@@ -21,6 +21,7 @@ use engine::{
     Engine,
     delivery::attempt::{Prepared, Settled, attempt},
     ids::{ConnectionId, DeliveryId, OrganizationId},
+    schedule::Outcome,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -160,7 +161,7 @@ impl BackendConfig for OutboxBackend {
 #[derive(Clone)]
 struct Report {
     verdicts: mpsc::UnboundedSender<Ended>,
-    finished: mpsc::UnboundedSender<ConnectionId>,
+    finished: mpsc::UnboundedSender<(ConnectionId, Outcome)>,
 }
 
 impl<S> Layer<S> for Report {
@@ -231,8 +232,13 @@ struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let dropped = Ended::Dropped { delivery_id: self.delivery_id, lease: self.lease };
+        let ended = self.ended.take().unwrap_or(dropped);
+        let outcome = match &ended {
+            Ended::Settled(settled) => settled.outcome,
+            Ended::Crashed { .. } | Ended::Dropped { .. } => Outcome::Nothing,
+        };
         // Both receivers outlive the pool; while the process ends there is nobody left to tell.
-        let _ = self.report.verdicts.send(self.ended.take().unwrap_or(dropped));
-        let _ = self.report.finished.send(self.connection_id);
+        let _ = self.report.verdicts.send(ended);
+        let _ = self.report.finished.send((self.connection_id, outcome));
     }
 }

@@ -1,16 +1,19 @@
-//! Claims deliveries as there is room for them, and offers them to the pool connection by connection.
+//! Claims deliveries as there is room for them, and offers them to the pool in the order that the
+//! scheduler says.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use engine::{
     Engine,
-    delivery::attempt::{Prepared, prepare},
+    delivery::attempt::Prepared,
     ids::ConnectionId,
     metrics,
-    outbox::{self, Cursor, Want},
+    outbox::Cursor,
+    schedule::{Change, Key, Limits, Outcome, Scheduler, Trouble},
 };
 use tokio::{
     sync::mpsc,
@@ -18,10 +21,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{lanes::Lanes, leases::Leases};
+use crate::{
+    claiming::{Asked, Claimed, claim},
+    health::{self, Known, News},
+    leases::{self, Leases},
+    shards::Shards,
+};
 
-/// The most deliveries of one claim.
-const CLAIM_MAX: usize = 500;
 /// The least time between two claims: each costs about the same for few deliveries as for many.
 const BETWEEN: Duration = Duration::from_millis(3);
 /// The wait after a claim that found something: more may have come meanwhile.
@@ -36,25 +42,36 @@ const IDLE_MAX: Duration = Duration::from_millis(500);
 pub(crate) struct Work {
     /// What to start next.
     pub(crate) deliveries: mpsc::Receiver<Prepared>,
-    /// Whose turn is over.
-    pub(crate) finished: mpsc::UnboundedSender<ConnectionId>,
+    /// Whose turn is over, and what it says of the receiver.
+    pub(crate) finished: mpsc::UnboundedSender<(ConnectionId, Outcome)>,
 }
 
 /// Starts the pump. It ends when `stop` is cancelled, handing back what it had not handed over.
 pub(crate) fn start(
     engine: Engine,
     leases: Arc<Leases>,
+    shards: Arc<Shards>,
+    news: mpsc::UnboundedSender<News>,
     stop: CancellationToken,
 ) -> (JoinHandle<()>, Work) {
+    let config = &engine.config;
+    let limits =
+        Limits::new(config.worker_concurrency, config.connection_concurrency, config.breaker_open);
     // As many as there are places, so that whoever has a place is handed over at once.
-    let (handover, deliveries) = mpsc::channel(engine.config.worker_concurrency.max(1));
+    let (handover, deliveries) = mpsc::channel(config.worker_concurrency.max(1));
     let (finished, turns) = mpsc::unbounded_channel();
     let pump = Pump {
-        lanes: Lanes::new(engine.config.connection_concurrency),
-        capacity: engine.config.worker_concurrency.max(1) * 2,
+        scheduler: Scheduler::new(limits),
+        plenty: limits.capacity / 4,
         engine,
         leases,
+        shards,
         handover,
+        news,
+        owned: HashSet::new(),
+        known: HashSet::new(),
+        reading: JoinSet::new(),
+        releasing: JoinSet::new(),
         cursor: Cursor::default(),
         claim_at: Instant::now(),
         claimed_at: Instant::now(),
@@ -67,10 +84,16 @@ pub(crate) fn start(
 struct Pump {
     engine: Engine,
     leases: Arc<Leases>,
-    lanes: Lanes,
+    shards: Arc<Shards>,
+    scheduler: Scheduler<Prepared>,
     handover: mpsc::Sender<Prepared>,
-    /// Claimed deliveries that this process may have at once.
-    capacity: usize,
+    news: mpsc::UnboundedSender<News>,
+    /// Shards that are this process's, as far as was heard.
+    owned: HashSet<i16>,
+    /// Those of them whose connections' state was read: nothing is claimed from others.
+    known: HashSet<i16>,
+    reading: JoinSet<Known>,
+    releasing: JoinSet<()>,
     cursor: Cursor,
     claim_at: Instant,
     /// When the last claim began.
@@ -78,87 +101,133 @@ struct Pump {
     idle: Duration,
     /// Whether the last claim left due deliveries behind for want of room.
     more: bool,
+    /// Room that makes it worthwhile to claim those.
+    plenty: usize,
 }
 
-struct Claimed {
-    prepared: Vec<Prepared>,
-    taken: usize,
-    full: bool,
-    cursor: Cursor,
-    asked: Vec<Want>,
+fn key_of(prepared: &Prepared) -> Key {
+    let claimed = &prepared.claimed;
+    Key {
+        organization_id: claimed.organization_id,
+        connection_id: claimed.connection_id,
+        class: claimed.class,
+        is_backlog: claimed.is_backlog(),
+        rate: prepared.receiver.connection.rate_limit,
+    }
 }
 
 impl Pump {
     async fn run(
         mut self,
-        mut turns: mpsc::UnboundedReceiver<ConnectionId>,
+        mut turns: mpsc::UnboundedReceiver<(ConnectionId, Outcome)>,
         stop: CancellationToken,
     ) {
         // A statement is never dropped half-way: claims run as tasks of their own.
         let mut claiming: JoinSet<Option<Claimed>> = JoinSet::new();
         loop {
-            self.hand_over();
-            let room = self.capacity.saturating_sub(self.lanes.outstanding());
-            let may_claim = claiming.is_empty() && room > 0;
-            if may_claim
-                && (Instant::now() >= self.claim_at || (self.more && room >= self.capacity / 4))
-            {
+            let now = Instant::now();
+            if self.scheduler.wake(now) {
+                self.claim_soon(now);
+            }
+            self.hand_over(now);
+            self.hand_back(now);
+            let room = self.scheduler.room();
+            let may_claim = claiming.is_empty() && room > 0 && !self.known.is_empty();
+            if may_claim && (now >= self.claim_at || (self.more && room >= self.plenty)) {
                 self.more = false;
-                self.claimed_at = Instant::now();
-                claiming.spawn(claim(
-                    self.engine.clone(),
-                    self.leases.clone(),
-                    &self.lanes,
-                    room,
-                    self.cursor,
-                ));
+                self.claimed_at = now;
+                let (engine, leases) = (self.engine.clone(), self.leases.clone());
+                claiming.spawn(claim(engine, leases, self.shards.clone(), self.ask(room, now)));
                 continue;
             }
             let (work_waiting, handover, leases) =
                 (self.engine.work_waiting.clone(), self.handover.clone(), self.leases.clone());
+            let (shards, wakes_at) = (self.shards.clone(), self.scheduler.wakes_at(now));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = turns.recv() => {
-                    let mut refill = self.lanes.finished(done);
-                    while let Ok(done) = turns.try_recv() {
-                        refill |= self.lanes.finished(done);
-                    }
-                    if refill {
-                        self.claim_at = Instant::now();
+                Some((id, outcome)) = turns.recv() => {
+                    self.finished(id, outcome);
+                    while let Ok((id, outcome)) = turns.try_recv() {
+                        self.finished(id, outcome);
                     }
                 }
                 Some(claimed) = claiming.join_next() => self.took(claimed.ok().flatten()),
+                () = shards.changed() => self.change_shards(),
+                Some(Ok((shards, known))) = self.reading.join_next() => self.learn(&shards, known),
+                Some(_) = self.releasing.join_next() => {}
                 () = handover.closed() => break,
-                () = leases.place_free(), if self.lanes.has_next() => {}
-                () = work_waiting.notified(), if may_claim => {
-                    self.claim_at = Instant::now().max(self.claimed_at + BETWEEN);
-                }
+                () = leases.place_free(), if self.scheduler.has_next() => {}
+                () = work_waiting.notified(), if may_claim => self.claim_soon(Instant::now()),
                 () = tokio::time::sleep_until(self.claim_at.into()), if may_claim => {}
+                () = sleep_until(wakes_at), if wakes_at.is_some() => {}
             }
         }
         if let Some(Ok(Some(claimed))) = claiming.join_next().await {
             self.took(Some(claimed));
         }
-        crate::leases::release_unstarted(&self.engine, &self.leases).await;
+        while self.releasing.join_next().await.is_some() {}
+        leases::release_unstarted(&self.engine, &self.leases).await;
     }
 
     /// Hands over what may be under way: each delivery keeps its place until it is settled.
-    fn hand_over(&mut self) {
-        while let Some(prepared) = self.lanes.next() {
-            if !self.leases.admit(prepared.claimed.delivery_id) {
-                self.lanes.put_back(prepared);
+    fn hand_over(&mut self, now: Instant) {
+        while let Some(prepared) = self.scheduler.next(now) {
+            let refused = if self.leases.admit(prepared.claimed.delivery_id) {
+                self.handover.try_send(prepared).err().map(mpsc::error::TrySendError::into_inner)
+            } else {
+                Some(prepared)
+            };
+            if let Some(prepared) = refused {
+                self.scheduler.put_back(&key_of(&prepared), prepared);
                 return;
             }
-            match self.handover.try_send(prepared) {
-                Ok(()) => {}
-                Err(
-                    mpsc::error::TrySendError::Full(prepared)
-                    | mpsc::error::TrySendError::Closed(prepared),
-                ) => {
-                    self.lanes.put_back(prepared);
-                    return;
+        }
+    }
+
+    /// Hands back what should not wait here.
+    fn hand_back(&mut self, now: Instant) {
+        let recalled = self.scheduler.recall(now);
+        self.release(&recalled);
+    }
+
+    fn release(&mut self, prepared: &[Prepared]) {
+        if prepared.is_empty() {
+            return;
+        }
+        let held: Vec<_> = prepared
+            .iter()
+            .map(|p| (p.claimed.organization_id, p.claimed.delivery_id, p.claimed.lease))
+            .collect();
+        let (engine, leases) = (self.engine.clone(), self.leases.clone());
+        self.releasing.spawn(async move { leases::release(&engine, &leases, &held).await });
+    }
+
+    fn ask(&mut self, room: usize, now: Instant) -> Asked {
+        let owned = self.shards.owned();
+        Asked {
+            shards: owned.iter().copied().filter(|shard| self.known.contains(shard)).collect(),
+            room,
+            wants: self.scheduler.wants(now),
+            default_room: self.scheduler.default_room(),
+            cursor: self.cursor,
+        }
+    }
+
+    fn finished(&mut self, id: ConnectionId, outcome: Outcome) {
+        let now = Instant::now();
+        let finished = self.scheduler.finished(id, outcome, now);
+        if finished.refill {
+            self.claim_at = now;
+        }
+        if let Some(organization_id) = finished.organization_id {
+            for change in finished.changes {
+                tracing::debug!(connection.id = %id, change = ?change, "a connection changed");
+                if matches!(change, Change::BreakerOpened { .. }) {
+                    metrics::breaker_opened();
                 }
+                // Whoever writes it down outlives the pump.
+                let _ = self.news.send((organization_id, id, change));
             }
         }
     }
@@ -170,125 +239,72 @@ impl Pump {
             self.wait();
             return;
         };
-        self.cursor = claimed.cursor;
-        if claimed.taken == 0 {
-            self.lanes.note_backlogs(&claimed.asked, &[]);
+        let Claimed { prepared, is_full, cursor, wants } = claimed;
+        self.cursor = cursor;
+        if prepared.is_empty() {
+            self.scheduler.claimed(&wants, &[], is_full);
             // The search may have begun in the middle; an empty one from the start ends the round.
             self.wait();
             return;
         }
+        let now = Instant::now();
         self.idle = IDLE_MIN;
-        self.more = claimed.full;
-        let brought: Vec<_> = claimed.prepared.iter().map(|p| p.claimed.connection_id).collect();
-        for prepared in claimed.prepared {
-            self.lanes.push(prepared);
+        self.more = is_full;
+        // Of a shard that was lost meanwhile nothing is known any more.
+        let (prepared, others): (Vec<_>, Vec<_>) =
+            prepared.into_iter().partition(|p| self.known.contains(&p.claimed.home()));
+        self.release(&others);
+        let brought: Vec<_> = prepared.iter().map(|p| p.claimed.connection_id).collect();
+        for prepared in prepared {
+            self.scheduler.push(&key_of(&prepared), prepared, now);
         }
-        self.lanes.note_backlogs(&claimed.asked, &brought);
+        self.scheduler.claimed(&wants, &brought, is_full);
         // What came in meanwhile is told by `work_waiting`; what another process made due, by this.
-        self.claim_at = if claimed.full { Instant::now() } else { Instant::now() + BUSY };
+        self.claim_at = if is_full { now } else { now + BUSY };
     }
 
     fn wait(&mut self) {
         self.claim_at = Instant::now() + self.idle.mul_f64(0.75 + 0.5 * rand::random::<f64>());
         self.idle = (self.idle * 2).min(IDLE_MAX);
     }
-}
 
-/// Asks nothing for connections whose providers want to be left alone: what is queued for them stays
-/// as it is, however much it is.
-fn hold_back(wants: &mut Vec<Want>, held: &[ConnectionId]) {
-    wants.retain(|want| !held.contains(&want.connection_id));
-    wants.extend(held.iter().map(|id| Want { connection_id: *id, room: 0 }));
-}
+    /// Claims again, but not so soon that it is hardly worth it.
+    fn claim_soon(&mut self, now: Instant) {
+        self.claim_at = self.claim_at.min(now.max(self.claimed_at + BETWEEN));
+    }
 
-/// One claim with all that its deliveries need. `None` when the database is away.
-fn claim(
-    engine: Engine,
-    leases: Arc<Leases>,
-    lanes: &Lanes,
-    room: usize,
-    cursor: Cursor,
-) -> impl Future<Output = Option<Claimed>> + Send + 'static {
-    let mut wants = lanes.wants();
-    hold_back(&mut wants, &engine.paces.held(Instant::now()));
-    let window = i32::try_from(lanes.window()).unwrap_or(i32::MAX);
-    let limit = room.min(CLAIM_MAX);
-    async move {
-        let asked_at = Instant::now();
-        let may_take_suspect = !leases.has_suspect();
-        let taken = outbox::claim(
-            engine.db.lease_pool(),
-            engine.config.lease,
-            i64::try_from(limit).unwrap_or(i64::MAX),
-            window,
-            &wants,
-            cursor,
-            may_take_suspect,
-        )
-        .await;
-        let claim = match taken {
-            Ok(claim) => claim,
-            Err(error) => {
-                metrics::database_retry("claim");
-                tracing::warn!(error = %error, "claiming again shortly");
-                return None;
-            }
-        };
-        let taken = claim.deliveries.len();
-        metrics::claimed(taken, claim.deliveries.iter().filter(|d| d.crashes > 0).count());
-        leases.hold(&claim.deliveries, asked_at);
-        let held: Vec<_> =
-            claim.deliveries.iter().map(|d| (d.organization_id, d.delivery_id, d.lease)).collect();
-        if taken == 0 {
-            return Some(Claimed {
-                prepared: Vec::new(),
-                taken,
-                full: false,
-                cursor: claim.cursor,
-                asked: wants,
-            });
+    /// Forgets connections that are somebody else's now, and asks how those stand that came.
+    fn change_shards(&mut self) {
+        let changes = self.shards.take_changes();
+        for shard in &changes.lost {
+            self.owned.remove(shard);
+            self.known.remove(shard);
         }
-        // On a task of its own: what one row does to it must not take the others' leases along.
-        let preparing = {
-            let (engine, deliveries) = (engine.clone(), claim.deliveries);
-            tokio::spawn(async move { prepare(&engine, deliveries).await })
-        };
-        let prepared = match preparing.await {
-            Ok(prepared) => prepared,
-            Err(panic) => {
-                tracing::error!(error = %panic, deliveries = taken, "reading claimed deliveries crashed");
-                crate::leases::crashed(&engine, &leases, &held).await;
-                return None;
-            }
-        };
-        match prepared {
-            Ok(prepared) => Some(Claimed {
-                prepared,
-                taken,
-                full: taken >= limit,
-                cursor: claim.cursor,
-                asked: wants,
-            }),
-            Err(error) => {
-                metrics::database_retry("prepare");
-                tracing::warn!(error = %error, deliveries = taken, "claimed deliveries could not be read; handing them back");
-                crate::leases::release(&engine, &leases, &held).await;
-                None
+        let lost = self.scheduler.forget_shards(&changes.lost);
+        self.release(&lost);
+        if !changes.gained.is_empty() {
+            self.owned.extend(&changes.gained);
+            self.reading.spawn(health::read(self.engine.clone(), changes.gained));
+        }
+    }
+
+    /// Takes over shards with what their former owners knew.
+    fn learn(&mut self, shards: &[i16], known: Vec<(ConnectionId, Trouble)>) {
+        let now = Instant::now();
+        let gained: Vec<i16> = shards.iter().copied().filter(|s| self.owned.contains(s)).collect();
+        self.scheduler.gained_shards(&gained, now);
+        for (id, trouble) in known {
+            if gained.contains(&engine::schedule::shard_of(id)) {
+                self.scheduler.restore(id, &trouble, now);
             }
         }
+        self.known.extend(gained);
+        self.claim_at = now;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn b23_nothing_is_claimed_for_who_is_held_and_others_keep_their_room() {
-        let id = |n| ConnectionId(uuid::Uuid::from_u128(n));
-        let mut wants = [1, 2].map(|n| Want { connection_id: id(n), room: 8 }).to_vec();
-        hold_back(&mut wants, &[id(2), id(3)]);
-        let rooms: Vec<_> = wants.iter().map(|want| (want.connection_id, want.room)).collect();
-        assert_eq!(rooms, [(id(1), 8), (id(2), 0), (id(3), 0)]);
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at.into()).await;
     }
 }

@@ -9,12 +9,14 @@ use axum::{
 use chrono::{DateTime, Utc};
 use engine::{
     connection::{self, ConnectionChange, ConnectionView},
+    health::{self, Missed},
     ids::{ConnectionId, OrganizationId, ProjectId, TeamId},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::limits::{HeadersBody, OrderingBody, RateLimitBody, header_changes, headers};
 use crate::{
     App,
     auth::{Manager, Member},
@@ -57,11 +59,42 @@ pub(crate) struct ConnectionSettings {
     conditions: Option<Value>,
     /// Waits between attempts in seconds; null means the default ones.
     retry_schedule: Option<Vec<i32>>,
+    /// Names of the headers that its requests carry beside ours. Their values are never shown.
+    #[schema(example = json!(["X-Team"]))]
+    header_names: Vec<String>,
+    /// How fast it is sent to at most; null means as fast as we may.
+    rate_limit: Option<RateLimitBody>,
+    /// In which order; null means in none.
+    ordering: Option<OrderingBody>,
+    /// For how many minutes events are gathered into one message; null means not at all.
+    digest_minutes: Option<u32>,
     connected_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     /// Grows with each change; also in the ETag.
     version: i64,
+    /// What it missed while it was off: there when a change has just switched it on again, for a
+    /// console to offer a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed: Option<MissedBody>,
+}
+
+/// Deliveries that were not sent because the connection was off.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MissedBody {
+    /// How many, up to 10,000.
+    #[schema(example = 12)]
+    count: i64,
+    /// Whether there are more than that.
+    is_more: bool,
+    /// When it went off.
+    since: DateTime<Utc>,
+}
+
+impl From<Missed> for MissedBody {
+    fn from(Missed { count, is_more, since }: Missed) -> Self {
+        Self { count, is_more, since }
+    }
 }
 
 impl From<ConnectionView> for ConnectionSettings {
@@ -81,10 +114,15 @@ impl From<ConnectionView> for ConnectionSettings {
             event_types: view.event_types,
             conditions: view.conditions,
             retry_schedule: view.retry_schedule,
+            header_names: view.header_names,
+            rate_limit: view.rate_limit.map(Into::into),
+            ordering: view.ordering.map(Into::into),
+            digest_minutes: view.digest_minutes.map(u32::from),
             connected_at: view.connected_at,
             created_at: view.created_at,
             updated_at: view.updated_at,
             version: view.version,
+            missed: None,
         }
     }
 }
@@ -98,7 +136,8 @@ impl IntoResponse for ConnectionSettings {
 }
 
 /// What to change; what is left out stays. Unknown fields are refused.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+// It does not print: the values of headers are secrets.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ConnectionPatch {
     name: Option<String>,
@@ -120,6 +159,26 @@ pub(crate) struct ConnectionPatch {
     #[serde(deserialize_with = "nullable")]
     #[schema(value_type = Option<Vec<u32>>, example = json!([5, 30, 120]))]
     retry_schedule: Option<Option<Vec<u32>>>,
+    /// Custom integrations only: headers that their requests carry beside ours. Each name is set to its
+    /// value, or removed with `null`; names that are left out stay. `null` for all of it removes every
+    /// one. At most 30, and 8 KiB with their names. Values are printable ASCII, and never shown again.
+    #[serde(deserialize_with = "headers")]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>, example = json!({ "X-Team": "security", "X-Old": null }))]
+    headers: Option<Option<HeadersBody>>,
+    /// How fast it is sent to at most; `null`: as fast as we may.
+    #[serde(deserialize_with = "nullable")]
+    #[schema(value_type = Option<RateLimitBody>)]
+    rate_limit: Option<Option<RateLimitBody>>,
+    /// Custom integrations and notifications only: one delivery at a time, in the order of recording;
+    /// `null`: each on its own. Not together with a digest.
+    #[serde(deserialize_with = "nullable")]
+    #[schema(value_type = Option<OrderingBody>)]
+    ordering: Option<Option<OrderingBody>>,
+    /// Slack and Discord only: for how many minutes events are gathered into one message, 1 to 1440;
+    /// `null`: each is sent by itself.
+    #[serde(deserialize_with = "nullable")]
+    #[schema(value_type = Option<u32>, example = 15)]
+    digest_minutes: Option<Option<u32>>,
     /// The version that was seen; instead of `If-Match`.
     expected_version: Option<i64>,
 }
@@ -168,10 +227,10 @@ pub(crate) async fn change(
     State(app): State<App>,
     manager: Manager,
     ConnectionInPath(id): ConnectionInPath,
-    headers: HeaderMap,
+    request_headers: HeaderMap,
     AdminJson(body): AdminJson<ConnectionPatch>,
 ) -> Result<ConnectionSettings, ApiError> {
-    let seen = if_match(&headers)?;
+    let seen = if_match(&request_headers)?;
     if let (Some(header), Some(field)) = (seen, body.expected_version)
         && header != field
     {
@@ -186,6 +245,13 @@ pub(crate) async fn change(
         conditions: body.conditions,
         paused: body.paused,
         retry_schedule: body.retry_schedule,
+        headers: body.headers.map(|headers| headers.map(header_changes)),
+        rate_limit: body.rate_limit.map(|limit| limit.map(Into::into)),
+        ordering: body.ordering.map(|ordering| ordering.map(Into::into)),
+        digest_minutes: body.digest_minutes.map(|minutes| {
+            // What is too large for the engine's type stays too large.
+            minutes.map(|minutes| u16::try_from(minutes).unwrap_or(u16::MAX))
+        }),
         expected_version: seen.or(body.expected_version),
         ..ConnectionChange::default()
     };
@@ -193,7 +259,17 @@ pub(crate) async fn change(
         connection::change(app.engine(), manager.organization_id, id, None, change, &manager.actor)
             .await
             .map_err(connection_error(WHAT))?;
-    Ok(changed.connection.into())
+    let mut settings = ConnectionSettings::from(changed.connection);
+    if changed.is_resumed {
+        // The change is made, whether or not this can be told.
+        match health::missed(app.engine(), manager.organization_id, id).await {
+            Ok(missed) => settings.missed = missed.map(Into::into),
+            Err(error) => {
+                tracing::warn!(connection.id = %id, error = %error, "what it missed was not counted");
+            }
+        }
+    }
+    Ok(settings)
 }
 
 /// The version in `If-Match`; `*` and no header ask for none.

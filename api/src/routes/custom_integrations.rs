@@ -15,6 +15,7 @@ use engine::{
         TestOutcome,
     },
     ids::{ConnectionId, OrganizationId},
+    signing::Scheme,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,6 +81,9 @@ pub(crate) struct CustomChangeBody {
     icon_url: Option<Option<String>>,
     /// Makes a new signing secret. The old one is dead at once, but for an asked overlap.
     regenerate_secret: Option<bool>,
+    /// How the new secret signs: `hmac`, or `ed25519`, where the receiver gets a public key alone.
+    #[schema(value_type = Option<String>, example = "hmac")]
+    signing: Option<SigningBody>,
     /// For how long the old secret signs beside the new one; at most 604800.
     #[schema(example = 0)]
     secret_overlap_seconds: Option<u32>,
@@ -90,6 +94,23 @@ pub(crate) struct CustomChangeBody {
     conditions: Option<Option<Value>>,
 }
 
+/// How a secret signs.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SigningBody {
+    Hmac,
+    Ed25519,
+}
+
+impl From<SigningBody> for Scheme {
+    fn from(body: SigningBody) -> Self {
+        match body {
+            SigningBody::Hmac => Self::Hmac,
+            SigningBody::Ed25519 => Self::Ed25519,
+        }
+    }
+}
+
 /// What changing did.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CustomChanged {
@@ -97,6 +118,10 @@ pub(crate) struct CustomChanged {
     /// The new signing secret, when one was asked for. It is shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// What receivers verify with, when a key pair was asked for. Its private half is never shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "whpk_<44 characters of base64>")]
+    public_key: Option<String>,
     /// What an admin should look at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -210,6 +235,7 @@ pub(crate) async fn change(
         webhook_url: body.webhook_url,
         icon_url: body.icon_url.map(|url| url.filter(|url| !url.trim().is_empty())),
         regenerate_secret: body.regenerate_secret.unwrap_or(false),
+        signing: body.signing.map(Into::into),
         secret_overlap: overlap.map(|seconds| Duration::from_secs(seconds.into())),
         event_types: body.event_types,
         conditions: body.conditions,
@@ -229,6 +255,7 @@ pub(crate) async fn change(
     Ok(Json(CustomChanged {
         success: true,
         secret: changed.secret.map(|secret| secret.reveal().to_owned()),
+        public_key: changed.public_key,
         warnings: changed.warnings,
     }))
 }
@@ -328,7 +355,8 @@ mod tests {
             serde_json::to_string(&created).expect("it serializes"),
             r#"{"success":true,"id":"00000000-0000-0000-0000-000000000000","secret":"s"}"#
         );
-        let changed = CustomChanged { success: true, secret: None, warnings: vec![] };
+        let changed =
+            CustomChanged { success: true, secret: None, public_key: None, warnings: vec![] };
         assert_eq!(serde_json::to_string(&changed).expect("it serializes"), r#"{"success":true}"#);
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod icons;
 pub(crate) mod install;
+pub(crate) mod limits;
 pub(crate) mod providers;
 pub(crate) mod scoped;
 pub(crate) mod token_lease;

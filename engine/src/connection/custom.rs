@@ -250,9 +250,10 @@ pub async fn send_test(
     });
     let body = Bytes::from(body.to_string());
     let delivery_id = Uuid::now_v7().into();
-    let headers: HeaderMap =
+    let mut headers: HeaderMap =
         request::signed_headers(&receiver.secrets_at(now), "test.ping", delivery_id, 1, now, &body)
             .map_err(|error| ConnectionError::refused("unsendable", error.to_string()))?;
+    request::add_headers(&mut headers, receiver.headers());
     let sending = engine.http.post(Request { url, headers, body });
     let answer = tokio::time::timeout(TEST_TIMEOUT, sending).await;
     Ok(match answer {

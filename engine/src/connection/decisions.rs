@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     event::ConnectionEvent,
+    limits::{Ordering, RateLimit},
     state::{Connection, DESTINATION, INVALID_GRANT, Status},
 };
 use crate::provider::{Account, Destination};
@@ -45,6 +46,24 @@ impl Connection {
     pub fn set_retry_schedule(&self, seconds: Option<Vec<i32>>) -> Option<ConnectionEvent> {
         (self.retry_schedule != seconds)
             .then_some(ConnectionEvent::RetryScheduleChanged { seconds })
+    }
+
+    /// What a change of its own rate limit records.
+    #[must_use]
+    pub fn set_rate_limit(&self, limit: Option<RateLimit>) -> Option<ConnectionEvent> {
+        (self.rate_limit != limit).then_some(ConnectionEvent::RateLimitChanged { limit })
+    }
+
+    /// What a change of its order records.
+    #[must_use]
+    pub fn set_ordering(&self, ordering: Option<Ordering>) -> Option<ConnectionEvent> {
+        (self.ordering != ordering).then_some(ConnectionEvent::OrderingChanged { ordering })
+    }
+
+    /// What a change of its digest records.
+    #[must_use]
+    pub fn set_digest(&self, minutes: Option<u16>) -> Option<ConnectionEvent> {
+        (self.digest_minutes != minutes).then_some(ConnectionEvent::DigestChanged { minutes })
     }
 
     /// What the log begins with for a connection that is older than the log. The address of an
@@ -168,6 +187,9 @@ mod tests {
         assert_eq!(connection.silent_because(), Some("connection_paused"));
         assert_eq!(connection.update("Ops".into(), connection.metadata.clone()), None);
         assert_eq!(connection.subscribe(vec!["*".into()], None), None);
+        assert_eq!(connection.set_rate_limit(None), None);
+        assert_eq!(connection.set_ordering(None), None);
+        assert_eq!(connection.set_digest(None), None);
         assert_eq!((connection.version, connection.updated_at), (2, at(1)));
     }
 
@@ -215,6 +237,67 @@ mod tests {
         connection.apply(&again, at(3));
         assert_eq!(connection.destination_problem(), None);
         assert_eq!(connection.status, Status::Connected);
+    }
+
+    #[test]
+    fn what_slack_shows_of_a_channel_is_the_chosen_one() {
+        let consented = json!({
+            "team_name": "Example", "channel": "#first", "channel_id": "C0",
+            "incoming_webhook": { "channel": "#first", "channel_id": "C0", "configuration_url": "x" },
+        });
+        let mut slack = connected();
+        slack.provider = "slack".into();
+        slack.metadata = consented.clone();
+        let chosen = slack.choose(channel("C1")).expect("a change");
+        slack.apply(&chosen, at(1));
+        let shown = |connection: &Connection| {
+            let metadata = &connection.metadata;
+            let webhook = &metadata["incoming_webhook"];
+            let names = [&metadata["channel"], &webhook["channel"]];
+            let ids = [&metadata["channel_id"], &webhook["channel_id"]];
+            names
+                .map(Value::to_string)
+                .into_iter()
+                .chain(ids.map(Value::to_string))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&slack), ["\"#C1\"", "\"#C1\"", "\"C1\"", "\"C1\""]);
+        assert_eq!(slack.metadata["incoming_webhook"]["configuration_url"], "x");
+        // Connected again without another choice, it stays with the one that was made.
+        let account = Account { metadata: consented, ..account(None) };
+        slack.apply(&slack.reconnect(account), at(2));
+        assert_eq!(shown(&slack), ["\"#C1\"", "\"#C1\"", "\"C1\"", "\"C1\""]);
+        // Without a webhook none is made up; and no other provider gets a channel.
+        slack.metadata = json!({ "channel": null });
+        slack.apply(&chosen, at(3));
+        assert_eq!(
+            (&slack.metadata["channel"], slack.metadata.get("incoming_webhook")),
+            (&json!("#C1"), None)
+        );
+        let mut discord = connected();
+        discord.provider = "discord".into();
+        discord.apply(&chosen, at(1));
+        assert_eq!(discord.metadata.get("channel"), None);
+    }
+
+    #[test]
+    fn b21_the_public_half_of_a_key_pair_is_shown_for_as_long_as_it_signs() {
+        let rotated = |key: Option<&str>| ConnectionEvent::SecretRotated {
+            secret_version: 2,
+            overlap_until: None,
+            public_key: key.map(str::to_owned),
+        };
+        let mut connection = connected();
+        let before = connection.metadata.clone();
+        connection.apply(&rotated(None), at(1));
+        assert_eq!(connection.metadata, before);
+        connection.apply(&rotated(Some("whpk_AAAA")), at(2));
+        assert_eq!(connection.metadata["public_key"], "whpk_AAAA");
+        let renamed = connection.update("New".into(), connection.metadata.clone());
+        connection.apply(&renamed.expect("a change"), at(3));
+        assert_eq!(connection.metadata["public_key"], "whpk_AAAA");
+        connection.apply(&rotated(None), at(4));
+        assert_eq!(connection.metadata, before);
     }
 
     #[test]

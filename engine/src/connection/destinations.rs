@@ -166,7 +166,7 @@ impl Asker<'_> {
                     delivery_id,
                     attempt: 1,
                     replay: false,
-                    may_have_arrived: false,
+                    unheard_for: None,
                     connection_id: self.state.id,
                     account,
                     destination: destination.as_ref(),

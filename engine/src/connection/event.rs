@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::state::Status;
+use super::{
+    limits::{Ordering, RateLimit},
+    state::Status,
+};
 use crate::{
     clock::Timestamp,
     ids::{DeliveryId, ProjectId, TeamId},
@@ -135,6 +138,30 @@ pub enum ConnectionEvent {
         /// Seconds; `None` for the default ones.
         seconds: Option<Vec<i32>>,
     },
+    /// Other headers go with its requests.
+    #[serde(rename = "connection.headers_changed")]
+    HeadersChanged {
+        /// Their names from now on; the values are secrets.
+        names: Vec<String>,
+    },
+    /// It takes requests faster or slower.
+    #[serde(rename = "connection.rate_limit_changed")]
+    RateLimitChanged {
+        /// At most so many; `None`: as fast as we may.
+        limit: Option<RateLimit>,
+    },
+    /// Its deliveries go one after the other, or no longer do.
+    #[serde(rename = "connection.ordering_changed")]
+    OrderingChanged {
+        /// In order; `None`: each on its own.
+        ordering: Option<Ordering>,
+    },
+    /// Its events are gathered for longer or shorter, or no longer are.
+    #[serde(rename = "connection.digest_changed")]
+    DigestChanged {
+        /// For how long; `None`: not at all.
+        minutes: Option<u16>,
+    },
     /// Its signing secret was replaced.
     #[serde(rename = "connection.secret_rotated")]
     SecretRotated {
@@ -142,6 +169,9 @@ pub enum ConnectionEvent {
         secret_version: i32,
         /// Until when the old one signs too; `None`: it died at once.
         overlap_until: Option<Timestamp>,
+        /// What receivers verify with, where it is a key pair; none for a shared secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        public_key: Option<String>,
     },
     /// An admin paused it.
     #[serde(rename = "connection.paused")]
@@ -149,6 +179,20 @@ pub enum ConnectionEvent {
     /// An admin let it go on.
     #[serde(rename = "connection.resumed")]
     Resumed {},
+    /// Nothing was taken for a part of the time after which it is switched off.
+    #[serde(rename = "connection.failing")]
+    Failing {
+        /// How much of that time has passed.
+        percent: u8,
+        /// Since when nothing was taken.
+        failing_since: Timestamp,
+    },
+    /// A delivery was given up after its last attempt.
+    #[serde(rename = "connection.deliveries_exhausted")]
+    Exhausted {
+        /// Which.
+        delivery_id: DeliveryId,
+    },
     /// We switched it off.
     #[serde(rename = "connection.disabled")]
     Disabled {
@@ -197,9 +241,15 @@ impl ConnectionEvent {
             Self::Updated { .. } => "connection.updated",
             Self::SubscriptionChanged { .. } => "connection.subscription_changed",
             Self::RetryScheduleChanged { .. } => "connection.retry_schedule_changed",
+            Self::HeadersChanged { .. } => "connection.headers_changed",
+            Self::RateLimitChanged { .. } => "connection.rate_limit_changed",
+            Self::OrderingChanged { .. } => "connection.ordering_changed",
+            Self::DigestChanged { .. } => "connection.digest_changed",
             Self::SecretRotated { .. } => "connection.secret_rotated",
             Self::Paused {} => "connection.paused",
             Self::Resumed {} => "connection.resumed",
+            Self::Failing { .. } => "connection.failing",
+            Self::Exhausted { .. } => "connection.deliveries_exhausted",
             Self::Disabled { .. } => "connection.disabled",
             Self::Disconnected { .. } => "connection.disconnected",
             Self::DeliveryReplayed { .. } => "connection.delivery_replayed",
@@ -225,6 +275,7 @@ impl ConnectionEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::limits::HeadOfLine;
 
     fn at(second: u32) -> Timestamp {
         format!("2026-02-25T12:00:{second:02}Z").parse().expect("a timestamp")
@@ -263,8 +314,26 @@ mod tests {
             ConnectionEvent::Resumed {},
             ConnectionEvent::Disabled { reason: "receiver_gone".into() },
             ConnectionEvent::Disconnected { cancelled: 3 },
-            ConnectionEvent::SecretRotated { secret_version: 2, overlap_until: Some(at(3)) },
+            ConnectionEvent::SecretRotated {
+                secret_version: 2,
+                overlap_until: Some(at(3)),
+                public_key: None,
+            },
+            ConnectionEvent::SecretRotated {
+                secret_version: 3,
+                overlap_until: None,
+                public_key: Some("whpk_AAAA".into()),
+            },
             ConnectionEvent::RetryScheduleChanged { seconds: Some(vec![1, 2]) },
+            ConnectionEvent::HeadersChanged { names: vec!["X-Team".into()] },
+            ConnectionEvent::RateLimitChanged { limit: Some(RateLimit { count: 10, seconds: 1 }) },
+            ConnectionEvent::OrderingChanged {
+                ordering: Some(Ordering { policy: HeadOfLine::Park, after: Some(3) }),
+            },
+            ConnectionEvent::OrderingChanged { ordering: None },
+            ConnectionEvent::DigestChanged { minutes: Some(15) },
+            ConnectionEvent::Failing { percent: 50, failing_since: at(4) },
+            ConnectionEvent::Exhausted { delivery_id: DeliveryId(uuid::Uuid::from_u128(9)) },
             ConnectionEvent::Updated { display_name: "x".into(), metadata: json!({ "a": 1 }) },
         ];
         for event in events {

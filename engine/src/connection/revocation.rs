@@ -104,21 +104,21 @@ async fn outcome(engine: &Engine, state: &Connection, revocable: &Revocable) -> 
     }
     let set = &engine.config.providers;
     let (Some(revoke), Some(client)) =
-        (revocable.oauth.revoke, set.client(&revocable.oauth.client))
+        (revocable.oauth.revoke.as_ref(), set.client(&revocable.oauth.client))
     else {
         return "refused";
     };
-    let call = revoke(&Revocation {
+    let call = (revoke.call)(&Revocation {
         access_token: revocable.access_token.as_ref(),
         refresh_token: revocable.refresh_token.as_ref(),
         client: &client,
         metadata: &state.metadata,
         hosts: &set.hosts(revocable.provider),
     });
+    let Some(call) = call else { return "refused" };
     let asking = ask::send(engine, revocable.provider, call);
     match tokio::time::timeout(REVOKE_TIMEOUT, asking).await {
-        // Slack says so in the body, whatever the status.
-        Ok(Ok(reply)) if reply.is_success() && reply.json()["ok"] != false => "revoked",
+        Ok(Ok(reply)) if (revoke.is_done)(&reply) => "revoked",
         Ok(Ok(_)) => "refused",
         Ok(Err(_)) | Err(_) => "unreachable",
     }

@@ -1,5 +1,6 @@
 //! Keeps connections' secrets, sealed and by version: what signs, with an overlap only where it was
-//! asked for, and the tokens of providers. The current ones stand in the connection's row too.
+//! asked for, the tokens of providers, and headers. What signs now and the current tokens stand in the
+//! connection's row too.
 
 use std::time::Duration;
 
@@ -94,7 +95,8 @@ async fn keep_legacy(
     let stored = sqlx::query_scalar!(
         r#"select access_token as "access_token!" from relay.organization_integrations
            where id = $1 and access_token is not null
-             and not exists (select from relay.secrets where connection_id = $1)"#,
+             and not exists (
+                 select from relay.secrets where connection_id = $1 and purpose = 'signing')"#,
         place.connection_id.0,
     )
     .fetch_optional(&mut *tx)
@@ -156,6 +158,32 @@ pub(super) async fn put(
     Ok(sealed)
 }
 
+/// The secret of a purpose that has no overlap, as it is stored.
+pub(super) async fn sealed_of(
+    tx: &mut PgConnection,
+    place: &Place,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select sealed from relay.secrets where connection_id = $1 and purpose = $2",
+        place.connection_id.0,
+        place.purpose.as_str(),
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Removes the secrets of a purpose.
+pub(super) async fn remove(tx: &mut PgConnection, place: &Place) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from relay.secrets where connection_id = $1 and purpose = $2",
+        place.connection_id.0,
+        place.purpose.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// What a provider granted, with its own dates.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenSet {
@@ -197,12 +225,7 @@ pub(crate) async fn keep_tokens(
     let refresh = match &tokens.refresh_token {
         Some(token) => Some(put(tx, keys, &place(Purpose::RefreshToken), token).await?),
         None => {
-            sqlx::query!(
-                "delete from relay.secrets where connection_id = $1 and purpose = 'refresh_token'",
-                connection_id.0
-            )
-            .execute(&mut *tx)
-            .await?;
+            remove(tx, &place(Purpose::RefreshToken)).await?;
             None
         }
     };

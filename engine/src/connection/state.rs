@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::event::ConnectionEvent;
+use super::{
+    event::ConnectionEvent,
+    limits::{Ordering, RateLimit},
+};
 use crate::{
     clock::Timestamp,
     ids::{ConnectionId, OrganizationId, ProjectId, TeamId},
@@ -15,6 +18,10 @@ use crate::{
 pub(super) const DESTINATION: &str = "destination";
 /// Where in the metadata it is kept why the destination does not take events.
 const DESTINATION_PROBLEM: &str = "destination_problem";
+/// Where in the metadata receivers find what verifies the signatures of a key pair.
+const PUBLIC_KEY: &str = "public_key";
+/// The provider whose metadata tells of a channel in words of its own.
+const SLACK: &str = "slack";
 /// The reason of a connection whose refresh token is no longer taken.
 pub const INVALID_GRANT: &str = "invalid_grant";
 
@@ -120,6 +127,14 @@ pub struct Connection {
     pub conditions: Option<Value>,
     /// Waits between attempts in seconds, if not the default ones.
     pub retry_schedule: Option<Vec<i32>>,
+    /// Names of the headers that its requests carry beside ours, sorted.
+    pub header_names: Vec<String>,
+    /// How fast it may be sent to, if not as fast as we may.
+    pub rate_limit: Option<RateLimit>,
+    /// In which order, if it matters. Never together with a digest.
+    pub ordering: Option<Ordering>,
+    /// For how long events are gathered into one message, if they are.
+    pub digest_minutes: Option<u16>,
     /// When it was first connected.
     pub created_at: Timestamp,
     /// When it was last connected.
@@ -163,6 +178,10 @@ impl Connection {
                 event_types,
                 conditions,
                 retry_schedule: None,
+                header_names: Vec::new(),
+                rate_limit: None,
+                ordering: None,
+                digest_minutes: None,
                 created_at: at,
                 connected_at: at,
                 updated_at: at,
@@ -197,6 +216,10 @@ impl Connection {
                 event_types,
                 conditions,
                 retry_schedule,
+                header_names: Vec::new(),
+                rate_limit: None,
+                ordering: None,
+                digest_minutes: None,
                 created_at,
                 connected_at,
                 updated_at: at,
@@ -222,6 +245,7 @@ impl Connection {
             ConnectionEvent::Reconnected { display_name, metadata } => {
                 self.display_name = display_name;
                 self.metadata = metadata;
+                self.show_channel();
                 self.stands(Status::Connected, None);
                 self.connected_at = at;
             }
@@ -234,17 +258,26 @@ impl Connection {
                 self.conditions = conditions;
             }
             ConnectionEvent::RetryScheduleChanged { seconds } => self.retry_schedule = seconds,
+            ConnectionEvent::HeadersChanged { names } => self.header_names = names,
+            ConnectionEvent::RateLimitChanged { limit } => self.rate_limit = limit,
+            ConnectionEvent::OrderingChanged { ordering } => self.ordering = ordering,
+            ConnectionEvent::DigestChanged { minutes } => self.digest_minutes = minutes,
             ConnectionEvent::DestinationChosen { destination } => {
                 self.note(DESTINATION, json!(destination));
                 self.note(DESTINATION_PROBLEM, Value::Null);
+                self.show_channel();
             }
             ConnectionEvent::DestinationFailing { reason } => {
                 self.note(DESTINATION_PROBLEM, reason.into());
             }
+            ConnectionEvent::SecretRotated { public_key, .. } => {
+                self.note(PUBLIC_KEY, public_key.map_or(Value::Null, Value::String));
+            }
             ConnectionEvent::Adopted { .. }
-            | ConnectionEvent::SecretRotated { .. }
             | ConnectionEvent::TokenRefreshed { .. }
             | ConnectionEvent::Revoked { .. }
+            | ConnectionEvent::Failing { .. }
+            | ConnectionEvent::Exhausted { .. }
             | ConnectionEvent::DeliveryReplayed { .. } => {}
             ConnectionEvent::Paused {} => self.paused = true,
             ConnectionEvent::Resumed {} => {
@@ -270,8 +303,25 @@ impl Connection {
         self.status_reason = reason;
     }
 
+    /// Slack's own words for where events go, which the frontend shows: as they came from the consent,
+    /// they would name a channel that is no longer the chosen one.
+    fn show_channel(&mut self) {
+        let Some(chosen) = self.destination().filter(|_| self.provider == SLACK) else { return };
+        if let Some(webhook) =
+            self.metadata.get_mut("incoming_webhook").and_then(Value::as_object_mut)
+        {
+            webhook.insert("channel".to_owned(), json!(chosen.name));
+            webhook.insert("channel_id".to_owned(), json!(chosen.id));
+        }
+        self.note("channel", chosen.name.into());
+        self.note("channel_id", chosen.id.into());
+    }
+
     /// Sets a key of the metadata; null removes it.
     fn note(&mut self, key: &str, value: Value) {
+        if value.is_null() && self.metadata.get(key).is_none() {
+            return;
+        }
         if !self.metadata.is_object() {
             self.metadata = json!({});
         }

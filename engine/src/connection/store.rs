@@ -5,7 +5,10 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::state::{Connection, Scope, Status};
+use super::{
+    limits::{Ordering, RateLimit},
+    state::{Connection, Scope, Status},
+};
 use crate::{
     clock::Timestamp,
     db::{Db, DbError},
@@ -44,6 +47,14 @@ pub struct ConnectionView {
     pub conditions: Option<Value>,
     /// Waits between attempts in seconds, if not the default ones.
     pub retry_schedule: Option<Vec<i32>>,
+    /// Names of the headers that its requests carry beside ours.
+    pub header_names: Vec<String>,
+    /// How fast it may be sent to, if not as fast as we may.
+    pub rate_limit: Option<RateLimit>,
+    /// In which order, if it matters.
+    pub ordering: Option<Ordering>,
+    /// For how long events are gathered into one message, if they are.
+    pub digest_minutes: Option<u16>,
     /// When it was last connected.
     pub connected_at: Option<Timestamp>,
     /// When it was first connected.
@@ -71,6 +82,10 @@ impl From<Connection> for ConnectionView {
             event_types: c.event_types,
             conditions: c.conditions,
             retry_schedule: c.retry_schedule,
+            header_names: c.header_names,
+            rate_limit: c.rate_limit,
+            ordering: c.ordering,
+            digest_minutes: c.digest_minutes,
             connected_at: Some(c.connected_at),
             created_at: c.created_at,
             updated_at: c.updated_at,
@@ -96,6 +111,12 @@ pub(crate) struct ConnectionRow {
     pub(crate) event_types: Vec<String>,
     pub(crate) conditions: Option<Value>,
     pub(crate) retry_schedule: Option<Vec<i32>>,
+    pub(crate) header_names: Vec<String>,
+    pub(crate) rate_limit_count: Option<i32>,
+    pub(crate) rate_limit_seconds: Option<i32>,
+    pub(crate) ordering: Option<String>,
+    pub(crate) ordering_after: Option<i16>,
+    pub(crate) digest_minutes: Option<i16>,
     pub(crate) connected_at: Option<Timestamp>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -118,6 +139,10 @@ impl From<ConnectionRow> for Connection {
             event_types: row.event_types,
             conditions: row.conditions,
             retry_schedule: row.retry_schedule,
+            header_names: row.header_names,
+            rate_limit: RateLimit::from_columns(row.rate_limit_count, row.rate_limit_seconds),
+            ordering: Ordering::from_columns(row.ordering.as_deref(), row.ordering_after),
+            digest_minutes: row.digest_minutes.and_then(|minutes| u16::try_from(minutes).ok()),
             connected_at: row.connected_at.unwrap_or(row.created_at),
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -135,7 +160,8 @@ pub async fn list(
         ConnectionRow,
         r#"select id, organization_id, provider, installation_id, display_name, metadata, status,
                   status_reason, paused, team_id, project_id, event_types, conditions,
-                  retry_schedule, connected_at, created_at, updated_at, version
+                  retry_schedule, header_names, rate_limit_count, rate_limit_seconds, ordering,
+                  ordering_after, digest_minutes, connected_at, created_at, updated_at, version
            from relay.organization_integrations
            where organization_id = $1 and status <> 'disconnected'
            order by created_at, id"#,
@@ -167,7 +193,8 @@ pub(crate) async fn load(
         ConnectionRow,
         r#"select id, organization_id, provider, installation_id, display_name, metadata, status,
                   status_reason, paused, team_id, project_id, event_types, conditions,
-                  retry_schedule, connected_at, created_at, updated_at, version
+                  retry_schedule, header_names, rate_limit_count, rate_limit_seconds, ordering,
+                  ordering_after, digest_minutes, connected_at, created_at, updated_at, version
            from relay.organization_integrations where organization_id = $1 and id = $2"#,
         organization_id.0,
         id.0,
@@ -192,9 +219,11 @@ pub(crate) async fn save(
         r#"insert into relay.organization_integrations as c (
                id, organization_id, provider, installation_id, display_name, metadata, status,
                status_reason, paused, team_id, project_id, event_types, conditions,
-               conditions_path, retry_schedule, connected_at, created_at, updated_at, version)
+               conditions_path, retry_schedule, connected_at, created_at, updated_at, version,
+               header_names, rate_limit_count, rate_limit_seconds, ordering, ordering_after,
+               digest_minutes)
            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ($14::text)::jsonpath,
-                   $15, $16, $17, $18, $19)
+                   $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
            on conflict (id) do update set
                provider = excluded.provider, installation_id = excluded.installation_id,
                display_name = excluded.display_name, metadata = excluded.metadata,
@@ -204,7 +233,10 @@ pub(crate) async fn save(
                conditions = excluded.conditions, conditions_path = excluded.conditions_path,
                retry_schedule = excluded.retry_schedule, connected_at = excluded.connected_at,
                created_at = excluded.created_at, updated_at = excluded.updated_at,
-               version = excluded.version,
+               version = excluded.version, header_names = excluded.header_names,
+               rate_limit_count = excluded.rate_limit_count,
+               rate_limit_seconds = excluded.rate_limit_seconds, ordering = excluded.ordering,
+               ordering_after = excluded.ordering_after, digest_minutes = excluded.digest_minutes,
                access_token = case when excluded.status <> 'disconnected' then c.access_token end,
                refresh_token = case when excluded.status <> 'disconnected' then c.refresh_token end,
                token_expires_at = case when excluded.status <> 'disconnected' then c.token_expires_at end,
@@ -229,6 +261,12 @@ pub(crate) async fn save(
         state.created_at,
         state.updated_at,
         state.version,
+        &state.header_names,
+        state.rate_limit.and_then(|limit| i32::try_from(limit.count).ok()),
+        state.rate_limit.and_then(|limit| i32::try_from(limit.seconds).ok()),
+        state.ordering.map(|ordering| ordering.policy.as_str()),
+        state.ordering.and_then(|ordering| ordering.after).map(i16::from),
+        state.digest_minutes.and_then(|minutes| i16::try_from(minutes).ok()),
     )
     .execute(connection)
     .await?;

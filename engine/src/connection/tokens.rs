@@ -6,9 +6,11 @@
 //! dies holds nobody up for longer than `LEASE`. Within one process callers queue before that.
 //!
 //! The new pair is stored, for all connections of the same consent, in one transaction in which the
-//! old one is forgotten; see `refresh`. Whoever dies between the provider's answer and that
-//! transaction loses the new pair. The next one spends the old refresh token again: Linear then gives
-//! the new pair once more, elsewhere it is `invalid_grant`, and the admin is asked to connect again.
+//! old one is forgotten; see `refresh`. While the database is away this is tried for as long as the
+//! lease holds, so that nobody spends the old refresh token meanwhile. Only whoever dies between the
+//! provider's answer and that transaction loses the new pair. The next one spends the old refresh
+//! token again: Linear then gives the new pair once more, elsewhere it is `invalid_grant`, and the
+//! admin is asked to connect again.
 
 mod cache;
 mod duty;
@@ -40,8 +42,9 @@ use crate::{
     secret::Secret,
 };
 
-/// How long one caller may refresh before another may.
-const LEASE: Duration = Duration::from_secs(15);
+/// How long one caller may refresh before another may: the provider's answer, and storing it through
+/// a bad time of the database.
+const LEASE: Duration = Duration::from_secs(150);
 /// How long a caller waits for a token.
 const WAIT_MAX: Duration = Duration::from_secs(15);
 /// How often somebody who waits looks again.
@@ -235,9 +238,9 @@ async fn stored(
             }
             _ => return stored.into_held().ok_or_else(gone),
         };
-        let holder = Uuid::new_v4();
+        let (holder, taken_at) = (Uuid::new_v4(), Instant::now());
         if take_lease(engine, stored.grant_id, holder).await? {
-            let renewing = refresh::Renewing { provider, oauth, id, holder };
+            let renewing = refresh::Renewing { provider, oauth, id, holder, taken_at };
             if let Some(held) = refresh::renew(engine, renewing, need.clone()).await? {
                 return Ok(held);
             }

@@ -6,8 +6,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{
+    digest::{self, Digest},
     exchange::{Exchange, kept_code, kept_text},
     fold,
+    lane::in_lane,
+    patience::within_retention,
     receivers::{Readable, Receiver},
     state::{
         Consequence, DeliveryReason, OPERATOR_WAIT, Settlement, consequence, settle,
@@ -17,13 +20,18 @@ use super::{
     webhook,
 };
 use crate::{
+    clock,
     engine::Engine,
     event::RecordedEvent,
-    ids::EventId,
+    ids::{DeliveryId, EventId},
     metrics,
     outbox::Claimed,
     provider::{Delivered, Verdict},
+    schedule,
 };
+
+/// How long a provider is left alone that asks for peace and does not say for how long.
+const PROVIDER_PAUSE: Duration = Duration::from_secs(30);
 
 /// A claimed delivery with all that it takes to send it.
 #[derive(Clone, Debug)]
@@ -45,6 +53,8 @@ pub struct Settled {
     pub claimed: Claimed,
     /// What follows.
     pub settlement: Settlement,
+    /// Whether it goes on outside its lane, for others to go first.
+    pub leaves_lane: bool,
     /// The requests that were made, if any were.
     pub exchange: Option<Exchange>,
     /// The provider's own code for what went wrong.
@@ -57,8 +67,12 @@ pub struct Settled {
     pub ticket: Option<Taken>,
     /// What it means for the connection.
     pub consequence: Option<Consequence>,
+    /// Those behind it that its message spoke for.
+    pub others: Vec<DeliveryId>,
     /// The version of the connection that was used.
     pub connection_version: i64,
+    /// What it says about the receiver.
+    pub outcome: schedule::Outcome,
 }
 
 /// How an attempt went, before it is said what follows.
@@ -154,6 +168,13 @@ async fn load_events(
 /// Always ends: within the deadlines of [`crate::http`], or a few of those where a provider needs
 /// several calls.
 pub async fn attempt(engine: &Engine, prepared: Prepared) -> Settled {
+    let settled = tried(engine, prepared).await;
+    let (event_id, retention) = (settled.claimed.event_id, engine.config.retention);
+    let settlement = within_retention(settled.settlement, event_id, clock::now(), retention);
+    Settled { settlement, ..settled }
+}
+
+async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
     let Prepared { claimed, receiver, event, ticket_key } = prepared;
     let receiver = engine.receivers.newest(receiver);
     let silent_because = receiver.connection.silent_because();
@@ -175,36 +196,59 @@ pub async fn attempt(engine: &Engine, prepared: Prepared) -> Settled {
         }
     }
     let Some(provider) = receiver.provider else {
-        tracing::warn!(delivery.id = %claimed.delivery_id, provider = receiver.connection.provider, "a delivery to an unknown provider cannot be sent");
-        return unsent(claimed, &receiver, Settlement::Dead(DeliveryReason::Unsendable));
+        // Most likely we are older than those who connected it.
+        let (name, reason) = (&receiver.connection.provider, DeliveryReason::OperatorFault);
+        metrics::operator_fault(name, "unknown_provider");
+        tracing::warn!(delivery.id = %claimed.delivery_id, provider = name, "a delivery to an unknown provider waits");
+        return unsent(claimed, &receiver, Settlement::Deferred(OPERATOR_WAIT, reason));
     };
     crate::fault::point(&event.kind);
     metrics::delivery_lag(claimed.late);
+    let (event, others) = match digest::collect(engine, &claimed, &receiver, &event).await {
+        Ok(Some(Digest { others, event })) => (Arc::new(event), others),
+        Ok(None) => (event, Vec::new()),
+        Err(error) => {
+            tracing::warn!(delivery.id = %claimed.delivery_id, error = %error, "a digest was not collected");
+            let settlement = Settlement::Deferred(fold::OWN_WAIT, DeliveryReason::OwnFault);
+            return unsent(claimed, &receiver, settlement);
+        }
+    };
     let attempted = if receiver.is_webhook() {
         webhook::send(engine, &claimed, &receiver, &event).await
+    } else if receiver.keeps_tickets() && event.is_about_connection() {
+        Outcome::Judged(Verdict::NothingToDo("not_for_tickets")).into()
     } else {
         // Boxed: it is large, and most attempts are the other kind.
         Box::pin(fold::send(engine, provider, &claimed, &receiver, &event, ticket_key)).await
     };
-    conclude(claimed, &receiver, attempted)
+    Settled { others, ..conclude(claimed, &receiver, attempted, engine.config.breaker_open) }
 }
 
 fn unsent(claimed: Claimed, receiver: &Receiver, settlement: Settlement) -> Settled {
     Settled {
         claimed,
         settlement,
+        leaves_lane: false,
         exchange: None,
         code: None,
         external_id: None,
         external_url: None,
         ticket: None,
         consequence: None,
+        others: Vec::new(),
         connection_version: receiver.connection.version,
+        outcome: schedule::Outcome::Nothing,
     }
 }
 
-/// Says what follows from how an attempt went.
-fn conclude(claimed: Claimed, receiver: &Receiver, attempted: Attempted) -> Settled {
+/// Says what follows from how an attempt went. `pause` is how long a customer's endpoint is left alone
+/// that asks for peace and does not say for how long.
+fn conclude(
+    claimed: Claimed,
+    receiver: &Receiver,
+    attempted: Attempted,
+    pause: Duration,
+) -> Settled {
     let Attempted { outcome, exchange, mut ticket } = attempted;
     let was_sent = exchange.is_some();
     let verdict = match outcome {
@@ -239,14 +283,26 @@ fn conclude(claimed: Claimed, receiver: &Receiver, attempted: Attempted) -> Sett
     if let Some(ticket) = &mut ticket {
         ticket.learn(&verdict);
     }
+    let pause = if receiver.is_webhook() { pause } else { PROVIDER_PAUSE };
     let settlement = settle(&verdict, claimed.step, &receiver.schedule, rand::random());
+    let (settlement, leaves_lane) = match receiver.connection.ordering {
+        Some(ordering) if claimed.is_in_lane() => {
+            in_lane(settlement, claimed.next_attempt(), ordering)
+        }
+        _ => (settlement, false),
+    };
     Settled {
+        leaves_lane,
         exchange,
         code: verdict_code(&verdict).map(|code| kept_code(&code)),
         external_id,
         external_url,
         ticket,
         consequence: consequence(&verdict),
+        outcome: match was_sent {
+            true => schedule::Outcome::of(&verdict, pause),
+            false => schedule::Outcome::Nothing,
+        },
         ..unsent(claimed, receiver, settlement)
     }
 }
@@ -277,6 +333,7 @@ mod tests {
             delivery_id: id.into(),
             connection_id: id.into(),
             event_id: id.into(),
+            shard: 0,
             class: Class::Live,
             lease: 1,
             attempt: 0,
@@ -287,7 +344,8 @@ mod tests {
         };
         let answered = || Exchange::answered(std::time::Instant::now(), 200, b"{}");
         let exchange = was_sent.then(answered);
-        conclude(claimed, &Receiver::for_tests(1), Attempted { outcome, exchange, ticket: None })
+        let attempted = Attempted { outcome, exchange, ticket: None };
+        conclude(claimed, &Receiver::for_tests(1), attempted, Duration::from_secs(5))
     }
 
     #[test]

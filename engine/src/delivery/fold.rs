@@ -24,7 +24,7 @@ use crate::{
     outbox::{Claimed, Class},
     pace::{INLINE_MAX, Payer, Turn},
     provider::{
-        AccountAccess, Call, CredentialOf, Hosts, Outgoing, Provider, Reply, SharedBy, Step,
+        AccountAccess, Call, CredentialOf, Hold, Hosts, Outgoing, Provider, Reply, SharedBy, Step,
         Verdict,
     },
     secret::Secret,
@@ -38,8 +38,10 @@ const LAST_CALL_AFTER: Duration = Duration::from_secs(60);
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// How long all who share a budget wait where the provider did not say.
 const HOLD: Duration = Duration::from_secs(30);
+/// What is so long ago is found by every look-up.
+const LONG_AGO: Duration = Duration::from_secs(60 * 60);
 /// The wait after our own database failed.
-const OWN_WAIT: Duration = Duration::from_secs(5);
+pub(super) const OWN_WAIT: Duration = Duration::from_secs(5);
 
 /// Sends one event to a provider, when it is its turn.
 pub(super) async fn send(
@@ -59,7 +61,7 @@ pub(super) async fn send(
             return Outcome::Waits(wait, reason).into();
         }
     }
-    let ticket = match take_ticket(engine, claimed, ticket_key).await {
+    let mut ticket = match take_ticket(engine, claimed, ticket_key).await {
         Ok(ticket) => ticket,
         Err(outcome) => {
             if let Outcome::Waits(wait, _) = &outcome {
@@ -80,11 +82,11 @@ pub(super) async fn send(
         hosts: &hosts,
         payer: &payer,
         ticket: ticket.as_ref(),
-        may_have_arrived: claimed.next_attempt() > 1
-            || ticket.as_ref().is_some_and(|ticket| ticket.is_uncertain),
-        has_created: false,
+        unheard_for: unheard_for(claimed.next_attempt(), ticket.as_ref()),
+        may_have_created: false,
         began: None,
         calls: 0,
+        holds: Vec::new(),
         exchange: None,
     };
     let outcome = fold.run().await;
@@ -103,8 +105,33 @@ pub(super) async fn send(
         Outcome::Judged(Verdict::OperatorFault(_)) => fold.leave_alone(),
         _ => {}
     }
-    let exchange = fold.exchange;
+    for (shared_by, until) in &fold.holds {
+        engine.paces.hold(&payer, *shared_by, until.saturating_duration_since(now), now);
+    }
+    let (exchange, may_have_created) = (fold.exchange, fold.may_have_created);
+    if let Some(ticket) = &mut ticket {
+        ticket.may_have_created = may_have_created;
+    }
     Attempted { outcome, exchange, ticket }
+}
+
+/// How long ago what this delivery is about to make may have been made unheard. Of a ticket that is
+/// not open yet its row tells; of all else only the number of the attempt: the second may come close
+/// upon the first, later ones wait longer by themselves.
+fn unheard_for(attempt: i32, ticket: Option<&Taken>) -> Option<Duration> {
+    match (ticket, attempt) {
+        (Some(Taken { known: None, unheard_for, .. }), _) => *unheard_for,
+        (_, ..=1) => None,
+        (_, 2) => Some(Duration::ZERO),
+        (_, _) => Some(LONG_AGO),
+    }
+}
+
+/// Whether the answer to a call that creates proves that nothing was made. A refusal does, except
+/// those that a call may meet although, or because, it was carried out: a time that ran out on the
+/// way back, and a thing that is there already.
+fn proves_nothing_made(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 408 | 409 | 499)
 }
 
 async fn take_ticket(
@@ -114,7 +141,7 @@ async fn take_ticket(
 ) -> Result<Option<Taken>, Outcome> {
     let Some(key) = key else { return Ok(None) };
     match tickets::take(engine, claimed, key).await {
-        Ok(Take::Taken(taken)) => Ok(Some(taken)),
+        Ok(Take::Taken(taken)) => Ok(Some(*taken)),
         Ok(Take::Busy(wait)) => Err(Outcome::Waits(wait, DeliveryReason::TicketBusy)),
         Err(error) => {
             tracing::warn!(delivery.id = %claimed.delivery_id, error = %error, "a ticket could not be looked up");
@@ -135,12 +162,14 @@ struct Fold<'a> {
     hosts: &'a Hosts,
     payer: &'a Payer,
     ticket: Option<&'a Taken>,
-    may_have_arrived: bool,
-    /// Whether a call was made that creates.
-    has_created: bool,
+    unheard_for: Option<Duration>,
+    /// Whether a call was made that creates, and whose answer does not prove the contrary.
+    may_have_created: bool,
     /// When the first call began.
     began: Option<Instant>,
     calls: usize,
+    /// Budgets that good answers want spared, and until when.
+    holds: Vec<(SharedBy, Instant)>,
     exchange: Option<Exchange>,
 }
 
@@ -198,9 +227,10 @@ impl Fold<'_> {
         let now = clock::now();
         // The same for all answers of a pass. Where all begins anew with another token, what the
         // first pass made is looked for.
-        let may_have_arrived = self.may_have_arrived || self.has_created;
+        let unheard_for =
+            if self.may_have_created { Some(Duration::ZERO) } else { self.unheard_for };
         loop {
-            let out = Outgoing { may_have_arrived, ..self.outgoing(credential, now) };
+            let out = Outgoing { unheard_for, ..self.outgoing(credential, now) };
             let call = match (self.provider.advance)(&out, &replies) {
                 Step::End(verdict) => return Outcome::Judged(verdict),
                 Step::Call(call) => call,
@@ -243,10 +273,15 @@ impl Fold<'_> {
         let began = Instant::now();
         let first = *self.began.get_or_insert(began);
         self.calls += 1;
-        self.has_created |= call.creates;
         let bytes_max = if call.method == Method::GET { PAGE_BYTES_MAX } else { ANSWER_BYTES_MAX };
         let route = Route::to(&call.url, self.hosts);
         let answer = self.engine.http.send(call, route, bytes_max).await;
+        let proves = |reply: &Reply| proves_nothing_made(reply.status);
+        self.may_have_created |= call.creates && !answer.as_ref().is_ok_and(proves);
+        let good = answer.as_ref().ok().filter(|reply| reply.is_success());
+        if let Some(Hold { wait, shared_by }) = good.and_then(call.heeds) {
+            self.holds.push((shared_by, Instant::now() + wait));
+        }
         let exchange = match &answer {
             Ok(reply) => Exchange::answered(first, reply.status, &reply.body),
             Err(error) => Exchange::failed(first, error),
@@ -265,7 +300,7 @@ impl Fold<'_> {
             delivery_id: self.claimed.delivery_id,
             attempt: self.claimed.next_attempt(),
             replay: self.claimed.class == Class::Replay,
-            may_have_arrived: self.may_have_arrived,
+            unheard_for: self.unheard_for,
             connection_id: connection.id,
             account: AccountAccess {
                 credential,
@@ -278,6 +313,41 @@ impl Fold<'_> {
             wish: tickets::wish(self.event),
             signing: &[],
             now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn b35_what_may_be_there_is_told_by_the_tickets_row_or_the_number_of_the_attempt() {
+        let seconds = Duration::from_secs;
+        let key = TicketKey { subject: "s".into(), key: Uuid::nil() };
+        let row = |unheard_for| Taken::for_tests(key.clone(), unheard_for);
+        for (attempt, ticket, expected) in [
+            (1, None, None),
+            (2, None, Some(Duration::ZERO)),
+            (3, None, Some(LONG_AGO)),
+            // Refused before: nothing is there, whatever the number.
+            (4, Some(row(None)), None),
+            // Left in doubt by another delivery, or by one that crashed.
+            (1, Some(row(Some(seconds(7)))), Some(seconds(7))),
+        ] {
+            assert_eq!(unheard_for(attempt, ticket.as_ref()), expected, "{attempt} {ticket:?}");
+        }
+    }
+
+    #[test]
+    fn b35_only_a_refusal_proves_that_nothing_was_made() {
+        for status in [400, 401, 403, 404, 422, 425, 429, 451] {
+            assert!(proves_nothing_made(status), "{status}");
+        }
+        for status in [200, 201, 204, 301, 307, 408, 409, 499, 500, 502, 503, 504] {
+            assert!(!proves_nothing_made(status), "{status}");
         }
     }
 }

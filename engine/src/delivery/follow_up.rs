@@ -2,12 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{attempt::Settled, state::Consequence};
-use crate::{
-    connection::{self, ConnectionError},
-    engine::Engine,
-    ids::{ConnectionId, OrganizationId},
-};
+use super::attempt::Settled;
+use crate::{connection, engine::Engine};
 
 /// Records what some settlements mean for their connections, each once. Repeating it is harmless, and
 /// so is a failure: whatever is sent next finds out again.
@@ -16,10 +12,11 @@ pub async fn follow_up(engine: &Engine, settled: &[Settled]) {
     for one in settled {
         let Some(consequence) = &one.consequence else { continue };
         let (owner, id) = (one.claimed.organization_id, one.claimed.connection_id);
-        if !done.insert((id, consequence)) {
+        let used = one.connection_version;
+        if !done.insert((id, used, consequence)) {
             continue;
         }
-        if let Err(error) = record(engine, owner, id, consequence).await {
+        if let Err(error) = connection::found_out(engine, owner, id, used, consequence).await {
             tracing::warn!(connection.id = %id, error = %error, consequence = ?consequence, "what a delivery found out about its connection was not recorded");
         }
     }
@@ -29,20 +26,4 @@ pub async fn follow_up(engine: &Engine, settled: &[Settled]) {
 #[must_use]
 pub fn has_follow_up(settled: &[Settled]) -> bool {
     settled.iter().any(|one| one.consequence.is_some())
-}
-
-async fn record(
-    engine: &Engine,
-    owner: OrganizationId,
-    id: ConnectionId,
-    consequence: &Consequence,
-) -> Result<(), ConnectionError> {
-    match consequence {
-        Consequence::Disabled(reason) => connection::disable(engine, owner, id, reason).await,
-        Consequence::Errored(reason) => connection::errored(engine, owner, id, reason).await,
-        Consequence::Suspended(reason) => connection::suspended(engine, owner, id, reason).await,
-        Consequence::DestinationFailing(reason) => {
-            connection::destination_failing(engine, owner, id, reason).await
-        }
-    }
 }

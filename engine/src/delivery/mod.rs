@@ -5,20 +5,26 @@
 //! connection right is `parking`'s, and what belongs into one ticket is `tickets`'.
 
 pub mod attempt;
+mod digest;
 pub mod exchange;
 mod fold;
 mod follow_up;
+mod home;
+mod lane;
 mod parking;
+mod patience;
 mod read;
 pub mod receivers;
 pub mod replay;
 pub mod request;
 pub mod state;
 pub mod store;
+mod sweep;
 pub mod tickets;
 mod webhook;
 
 pub use follow_up::{follow_up, has_follow_up};
+pub(crate) use home::move_home;
 pub use parking::expire_parked;
 pub(crate) use parking::{park, resume};
 pub use read::{
@@ -28,3 +34,4 @@ pub use read::{
 pub use replay::{ReplayError, replay};
 pub use state::{Consequence, DeliveryReason, Settlement};
 pub(crate) use store::cancel;
+pub use sweep::{Swept, sweep};

@@ -1,6 +1,6 @@
 //! Shows deliveries and their attempts to the people of one organization.
 
-use std::{fmt, str::FromStr};
+mod filter;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,94 +13,7 @@ use crate::{
     outbox::Class,
 };
 
-/// The most deliveries of one page.
-pub const PAGE_MAX: u16 = 200;
-
-/// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeliveryStatus {
-    /// Promised: waiting, being sent, or waiting to be tried again.
-    Pending,
-    /// Promised, and kept until somebody sets the connection right.
-    Parked,
-    /// The receiver has it.
-    Delivered,
-    /// Given up on, with a reason; replayable.
-    Dead,
-    /// Not sent because of how the connection stood; replayable.
-    Skipped,
-    /// Its connection was removed.
-    Cancelled,
-    /// It was of no use any more.
-    Expired,
-}
-
-impl DeliveryStatus {
-    /// Every status, in the order of a delivery's life.
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Parked,
-        Self::Delivered,
-        Self::Dead,
-        Self::Skipped,
-        Self::Cancelled,
-        Self::Expired,
-    ];
-
-    /// As shown.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Parked => "parked",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-            Self::Skipped => "skipped",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-impl fmt::Display for DeliveryStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Not a status.
-#[derive(Debug, thiserror::Error)]
-#[error("status must be one of pending, parked, delivered, dead, skipped, cancelled, expired")]
-pub struct UnknownStatus;
-
-impl FromStr for DeliveryStatus {
-    type Err = UnknownStatus;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownStatus)
-    }
-}
-
-/// Which deliveries to show, the newest first.
-#[derive(Clone, Debug, Default)]
-pub struct DeliveryFilter {
-    /// Only in this status.
-    pub status: Option<DeliveryStatus>,
-    /// Only to this connection.
-    pub connection_id: Option<ConnectionId>,
-    /// Only of this event.
-    pub event_id: Option<EventId>,
-    /// Only of this kind of event.
-    pub kind: Option<String>,
-    /// Only promised at this moment or later.
-    pub since: Option<Timestamp>,
-    /// Only promised before this moment.
-    pub until: Option<Timestamp>,
-    /// Only those after this one on the page before.
-    pub before: Option<DeliveryId>,
-    /// How many, at most [`PAGE_MAX`]; 0 means 50.
-    pub limit: u16,
-}
+pub use filter::{DeliveryFilter, DeliveryStatus, PAGE_MAX};
 
 /// A delivery as it stands.
 #[derive(Clone, Debug, Serialize)]
@@ -131,7 +44,7 @@ pub struct DeliveryView {
     pub error_class: Option<String>,
     /// The last failure in words.
     pub error: Option<String>,
-    /// Why it ended as it did, or is parked.
+    /// Why it ended as it did, or what it waits for.
     pub reason: Option<String>,
     /// The provider's id of what was made of it, `SEC-12`.
     pub external_id: Option<String>,
@@ -282,10 +195,21 @@ async fn select(
                    case when o.shard < 0 then 'parked' else 'pending' end as status,
                    o.attempt as attempts, nullif(o.due_at, 'infinity') as next_due_at, a.status_code,
                    a.error_class, a.error,
-                   -- Those that were parked with others have no attempt that says why.
-                   case when o.shard >= 0 and a.settlement = 'parked' then null
-                        when o.shard < 0 and a.settlement is distinct from 'parked'
-                        then 'connection_error' else a.reason end as reason,
+                   case when o.lease_until > now() then null
+                        when o.waiting_for is not null then o.waiting_for
+                        -- Those that were parked with others have no attempt that says why.
+                        when o.shard < 0 and a.settlement is distinct from 'parked' then 'connection_error'
+                        when o.shard < 0 then a.reason
+                        when o.shard >= 64 and s.digest_minutes is not null then 'collected'
+                        when o.due_at > now() then null
+                        when h.breaker_open_until > now() then 'breaker_open'
+                        when h.held_until > now() then 'held'
+                        when o.shard >= 64 and exists (
+                            select from relay.outbox f where f.connection_id = o.connection_id
+                              and f.shard >= 64 and f.event_id < o.event_id
+                        ) then 'behind_another'
+                        when s.rate_limit_count is not null and o.due_at < now() - interval '1 second'
+                        then 'rate_limited' end as reason,
                    a.external_id, a.external_url, o.class, a.recorded_at as updated_at
             from relay.outbox o
             left join lateral (
@@ -297,6 +221,8 @@ async fn select(
                 where a.organization_id = o.organization_id and a.delivery_id = o.delivery_id
                 order by a.number desc, a.recorded_at desc limit 1
             ) a on true
+            left join relay.organization_integrations s on s.id = o.connection_id
+            left join relay.connection_health h on h.connection_id = o.connection_id
             where o.organization_id = $1
               and ($2::uuid is null or o.delivery_id < $2)
               and ($3::uuid is null or o.delivery_id = $3)

@@ -2,22 +2,23 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
-    connection::{Connection, store::ConnectionRow},
+    connection::{Connection, headers::CustomHeaders, store::ConnectionRow},
     engine::Engine,
     ids::ConnectionId,
     outbox::Claimed,
     provider::{self, Category, Destination, Provider},
     retry::RetrySchedule,
-    secret::{Place, Purpose, Secret, UnsealError},
+    secret::{KeyRing, Place, Purpose, Secret, UnsealError},
 };
 
 /// Receivers kept in memory before the cache starts anew.
@@ -37,11 +38,16 @@ pub struct Receiver {
     secrets: Secrets,
 }
 
-/// What signs a custom webhook.
+/// What a custom webhook is sent with.
 #[derive(Debug)]
 enum Secrets {
-    /// The newest first, each with the moment it stops signing.
-    Open(Vec<(Secret, Option<Timestamp>)>),
+    /// All of it.
+    Open {
+        /// What signs: the newest first, each with the moment it stops.
+        signing: Vec<(Secret, Option<Timestamp>)>,
+        /// The customer's own headers.
+        headers: HeaderMap,
+    },
     /// One was sealed with a key that this process does not have; another may.
     UnknownKey,
     /// One opens with no key.
@@ -90,15 +96,23 @@ impl Receiver {
     #[must_use]
     pub fn secrets_at(&self, now: Timestamp) -> Vec<Secret> {
         let alive = |until: &Option<Timestamp>| until.is_none_or(|until| now < until);
-        let Secrets::Open(secrets) = &self.secrets else { return Vec::new() };
-        secrets.iter().filter(|(_, until)| alive(until)).map(|(secret, _)| secret.clone()).collect()
+        let Secrets::Open { signing, .. } = &self.secrets else { return Vec::new() };
+        signing.iter().filter(|(_, until)| alive(until)).map(|(secret, _)| secret.clone()).collect()
+    }
+
+    /// The headers that the customer wants beside ours; their values do not print.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        let Secrets::Open { headers, .. } = &self.secrets else { return &NONE };
+        headers
     }
 
     /// Whether its secrets could be opened.
     #[must_use]
     pub fn readable(&self) -> Readable {
         match self.secrets {
-            Secrets::Open(_) => Readable::Yes,
+            Secrets::Open { .. } => Readable::Yes,
             Secrets::UnknownKey => Readable::NotHere,
             Secrets::Damaged => Readable::Never,
         }
@@ -127,7 +141,8 @@ impl Receiver {
         };
         let connection = Connection::begin(id.into(), id.into(), &event, Timestamp::UNIX_EPOCH)
             .expect("a stream begins with `connected`");
-        Self::new(connection, RetrySchedule::default(), Secrets::Open(Vec::new()))
+        let secrets = Secrets::Open { signing: Vec::new(), headers: HeaderMap::new() };
+        Self::new(connection, RetrySchedule::default(), secrets)
     }
 }
 
@@ -243,20 +258,23 @@ pub async fn load(
         ConnectionRow,
         r#"select id, organization_id, provider, installation_id, display_name, metadata, status,
                   status_reason, paused, team_id, project_id, event_types, conditions,
-                  retry_schedule, connected_at, created_at, updated_at, version
+                  retry_schedule, header_names, rate_limit_count, rate_limit_seconds, ordering,
+                  ordering_after, digest_minutes, connected_at, created_at, updated_at, version
            from relay.organization_integrations where id = any($1)"#,
         &ids,
     )
     .fetch_all(&mut *tx)
     .await?;
     // The row's own token serves where there is no secret beside it: rows of the old core.
-    let sealed = sqlx::query!(
-        r#"select connection_id as "connection_id!", sealed as "sealed!", expires_at
+    let sealed = sqlx::query_as!(
+        Sealed,
+        r#"select connection_id as "connection_id!", purpose as "purpose!", sealed as "sealed!",
+                  expires_at
            from (
-               select connection_id, version, sealed, expires_at from relay.secrets
-               where connection_id = any($1) and purpose = 'signing'
+               select connection_id, purpose, version, sealed, expires_at from relay.secrets
+               where connection_id = any($1) and purpose in ('signing', 'headers')
                union all
-               select id, 0, access_token, null from relay.organization_integrations c
+               select id, 'signing', 0, access_token, null from relay.organization_integrations c
                where id = any($1) and provider like 'custom\_%' and access_token is not null
                  and not exists (
                    select from relay.secrets s where s.connection_id = c.id and s.purpose = 'signing')
@@ -270,26 +288,13 @@ pub async fn load(
     let mut receivers = HashMap::with_capacity(rows.len());
     for row in rows {
         let connection = Connection::from(row);
-        let place = Place {
-            organization_id: connection.organization_id,
-            connection_id: connection.id,
-            purpose: Purpose::Signing,
-        };
-        let secrets = sealed
-            .iter()
-            .filter(|sealed| sealed.connection_id == connection.id.0)
-            .map(|sealed| Ok((engine.keys.open(&sealed.sealed, &place)?, sealed.expires_at)))
-            .collect::<Result<Vec<_>, UnsealError>>();
-        let secrets = match secrets {
-            Ok(secrets) => Secrets::Open(secrets),
-            Err(error) => {
-                tracing::error!(connection.id = %connection.id, error = %error, "a signing secret does not open");
-                match error {
-                    UnsealError::UnknownKey(_) => Secrets::UnknownKey,
-                    UnsealError::Damaged => Secrets::Damaged,
-                }
+        let secrets = open(&engine.keys, &connection, &sealed).unwrap_or_else(|error| {
+            tracing::error!(connection.id = %connection.id, error = %error, "a webhook's secret does not open");
+            match error {
+                UnsealError::UnknownKey(_) => Secrets::UnknownKey,
+                UnsealError::Damaged => Secrets::Damaged,
             }
-        };
+        });
         let schedule = connection
             .retry_schedule
             .as_deref()
@@ -297,4 +302,36 @@ pub async fn load(
         receivers.insert(connection.id, Receiver::new(connection, schedule, secrets));
     }
     Ok(receivers)
+}
+
+/// A secret as it is stored.
+struct Sealed {
+    connection_id: Uuid,
+    purpose: String,
+    sealed: String,
+    expires_at: Option<Timestamp>,
+}
+
+/// Opens what a connection has among `sealed`, where the newest come first.
+fn open(
+    keys: &KeyRing,
+    connection: &Connection,
+    sealed: &[Sealed],
+) -> Result<Secrets, UnsealError> {
+    let place = |purpose| Place {
+        organization_id: connection.organization_id,
+        connection_id: connection.id,
+        purpose,
+    };
+    let of = |purpose: Purpose| {
+        let mine = sealed.iter().filter(|sealed| sealed.connection_id == connection.id.0);
+        mine.filter(move |sealed| sealed.purpose == purpose.as_str())
+    };
+    let signing = of(Purpose::Signing).map(|one| {
+        let secret = keys.open(&one.sealed, &place(Purpose::Signing))?;
+        Ok((secret, one.expires_at))
+    });
+    let headers = of(Purpose::Headers).next().map(|one| one.sealed.as_str());
+    let headers = CustomHeaders::open(keys, &place(Purpose::Headers), headers)?;
+    Ok(Secrets::Open { signing: signing.collect::<Result<_, _>>()?, headers: headers.to_map() })
 }

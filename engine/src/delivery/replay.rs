@@ -112,7 +112,7 @@ async fn replay_once(
     if waiting.is_some() {
         sqlx::query!(
             "update relay.outbox set due_at = now(), shard = relay.shard_of(connection_id), class = 2,
-                    step = 0, lease = null, lease_until = null
+                    step = 0, lease = null, lease_until = null, waiting_for = null
              where organization_id = $1 and delivery_id = $2",
             organization_id.0,
             id.0,

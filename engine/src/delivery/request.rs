@@ -10,7 +10,7 @@ use crate::{
     http::Request,
     ids::DeliveryId,
     secret::Secret,
-    signing,
+    signing::{self, Scheme},
 };
 
 /// A delivery cannot be turned into a request; trying again would not help.
@@ -84,11 +84,23 @@ pub fn signed_headers(
     put("x-deptex-attempt", &attempt.to_string())?;
     put("webhook-id", &id)?;
     put("webhook-timestamp", &timestamp.to_string())?;
-    // The documented header carries one signature; the newest secret makes it.
-    let newest = secrets.first().ok_or(Unsendable::Secret)?;
-    put("x-deptex-signature", &signing::deptex_signature(newest, body))?;
+    if secrets.is_empty() {
+        return Err(Unsendable::Secret);
+    }
+    // The documented header carries one HMAC, of the newest shared secret. Where the admin has chosen
+    // a key pair, and no shared secret lives on beside it, there is nothing to make one with.
+    if let Some(newest) = secrets.iter().find(|secret| Scheme::of(secret) == Scheme::Hmac) {
+        put("x-deptex-signature", &signing::deptex_signature(newest, body))?;
+    }
     put("webhook-signature", &signing::standard_signature(secrets, &id, timestamp, body))?;
     Ok(headers)
+}
+
+/// Adds the headers that the customer wants; what we send ourselves stays as it is.
+pub(crate) fn add_headers(headers: &mut HeaderMap, wanted: &HeaderMap) {
+    for (name, value) in wanted {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
 }
 
 #[cfg(test)]
@@ -107,5 +119,39 @@ mod tests {
         for header in ["x-deptex-signature", "webhook-signature", "webhook-id"] {
             assert!(signed.contains_key(header), "{header}");
         }
+    }
+
+    /// B21: a key pair signs beside a shared secret that lives on, and then alone.
+    #[test]
+    fn b21_the_documented_header_is_the_newest_shared_secrets() {
+        let id = DeliveryId(uuid::Uuid::from_u128(1));
+        let now = "2026-02-25T12:00:00Z".parse().expect("a timestamp");
+        let body = Bytes::from_static(b"{}");
+        let shared = Secret::new("whsec_AAAA");
+        let pair = Scheme::Ed25519.new_secret();
+        let both = [pair.clone(), shared.clone()];
+        let headers = |secrets: &[Secret]| {
+            signed_headers(secrets, "a.b", id, 1, now, &body).expect("it can be signed")
+        };
+        let overlap = headers(&both);
+        assert_eq!(overlap["x-deptex-signature"], signing::deptex_signature(&shared, &body));
+        let signatures = overlap["webhook-signature"].to_str().expect("plain text");
+        let (first, second) = signatures.split_once(' ').expect("two signatures");
+        assert!(first.starts_with("v1a,") && second.starts_with("v1,"), "{signatures}");
+        let alone = headers(&[pair]);
+        assert!(!alone.contains_key("x-deptex-signature"));
+        assert!(!alone["webhook-signature"].to_str().expect("plain text").contains(' '));
+    }
+
+    #[test]
+    fn b23_what_a_customer_adds_replaces_nothing_of_ours() {
+        let header = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let mut ours: HeaderMap = [header("webhook-id", "ours")].into_iter().collect();
+        let theirs = [header("webhook-id", "theirs"), header("x-team", "a")].into_iter().collect();
+        add_headers(&mut ours, &theirs);
+        assert_eq!(
+            (ours.len(), &ours["webhook-id"], &ours["x-team"]),
+            (2, &"ours".parse().expect("plain"), &"a".parse().expect("plain"))
+        );
     }
 }

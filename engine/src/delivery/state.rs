@@ -49,6 +49,10 @@ pub enum DeliveryReason {
     Rejected,
     /// It was parked for as long as events are kept.
     ParkedTooLong,
+    /// It was put off for as long as events are kept.
+    WaitedTooLong,
+    /// It failed so often that those behind it in its lane go first.
+    HeadOfLine,
     /// There was nothing to do; why, in the provider's code.
     NothingToDo(&'static str),
     /// Others go first: the provider takes only so many in a time.
@@ -87,6 +91,8 @@ impl DeliveryReason {
             Self::WrongDestination => "wrong_destination",
             Self::Rejected => "rejected",
             Self::ParkedTooLong => "parked_too_long",
+            Self::WaitedTooLong => "waited_too_long",
+            Self::HeadOfLine => "head_of_line",
             Self::NothingToDo(code) => code,
             Self::Paced => "paced",
             Self::Held => "held",
@@ -115,6 +121,8 @@ pub enum Settlement {
     Skipped(DeliveryReason),
     /// Not sent because nobody is there any more.
     Cancelled(DeliveryReason),
+    /// Not sent for as long as events are kept; replayable while its event is there.
+    Expired(DeliveryReason),
 }
 
 impl Settlement {
@@ -130,6 +138,7 @@ impl Settlement {
             Self::Dead(_) => "dead",
             Self::Skipped(_) => "skipped",
             Self::Cancelled(_) => "cancelled",
+            Self::Expired(_) => "expired",
         }
     }
 
@@ -142,7 +151,8 @@ impl Settlement {
             | Self::Parked(reason)
             | Self::Dead(reason)
             | Self::Skipped(reason)
-            | Self::Cancelled(reason) => Some(reason),
+            | Self::Cancelled(reason)
+            | Self::Expired(reason) => Some(reason),
         }
     }
 

@@ -7,10 +7,14 @@ use uuid::Uuid;
 
 use super::{
     attempt::Settled,
+    digest,
     state::{DeliveryReason, Settlement},
     tickets,
 };
 use crate::ids::{ConnectionId, DeliveryId, OrganizationId};
+
+/// The most deliveries that are cancelled by one statement.
+pub(super) const CANCELLED_MAX: u64 = 5_000;
 
 /// Writes settlements in one commit: final ones leave the outbox, others become due again or are
 /// parked, and each that tells something leaves its attempt row. Tickets are written and given back
@@ -22,7 +26,8 @@ pub async fn settle(
 ) -> Result<Vec<(DeliveryId, i64)>, sqlx::Error> {
     let (ended, withheld): (Vec<&Settled>, Vec<&Settled>) =
         settled.iter().partition(|one| !is_withheld(one.settlement));
-    if withheld.is_empty() && ended.iter().all(|one| one.ticket.is_none()) {
+    if withheld.is_empty() && ended.iter().all(|one| one.ticket.is_none() && one.others.is_empty())
+    {
         // Nearly always: one statement, which commits by itself.
         return write_ended(&mut *pool.acquire().await?, &ended).await;
     }
@@ -37,9 +42,10 @@ pub async fn settle(
     }
     let ours: Vec<&Settled> = settled
         .iter()
-        .filter(|one| one.ticket.is_some())
+        .filter(|one| one.ticket.is_some() || !one.others.is_empty())
         .filter(|one| written.contains(&(one.claimed.delivery_id, one.claimed.lease)))
         .collect();
+    digest::settle_others(&mut tx, &ours).await?;
     tickets::give_back(&mut tx, &ours).await?;
     tx.commit().await?;
     Ok(written)
@@ -53,7 +59,7 @@ fn all<'a, T>(settled: &[&'a Settled], of: impl Fn(&'a Settled) -> T) -> Vec<T> 
     settled.iter().map(|one| of(one)).collect()
 }
 
-fn micros(span: Duration) -> i64 {
+pub(super) fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -110,6 +116,7 @@ async fn write_ended(
     let settlements: Vec<&str> = all(settled, |s| s.settlement.as_str());
     let external_ids: Vec<Option<&str>> = all(settled, |s| s.external_id.as_deref());
     let external_urls: Vec<Option<&str>> = all(settled, |s| s.external_url.as_deref());
+    let leave_lane: Vec<bool> = all(settled, |s| s.leaves_lane);
     // The fence is a join column on purpose: as a constant it would turn the plan into a scan.
     let rows = sqlx::query!(
         r#"
@@ -117,10 +124,10 @@ async fn write_ended(
             select * from unnest(
                 $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
                 $7::bigint[], $8::bigint[], $9::smallint[], $10::text[], $11::text[], $12::text[],
-                $13::bigint[], $14::text[], $15::text[]
+                $13::bigint[], $14::text[], $15::text[], $16::boolean[]
             ) as v(organization_id, delivery_id, lease, settlement, reason, wait_us, age_us,
                    duration_us, status_code, error_class, error, response_head, connection_version,
-                   external_id, external_url)
+                   external_id, external_url, leaves_lane)
         ),
         ended as (
             delete from relay.outbox o using v
@@ -135,7 +142,8 @@ async fn write_ended(
         kept as (
             update relay.outbox o
             set lease = null, lease_until = null, crashes = 0, attempt = o.attempt + o.crashes + 1,
-                step = o.step + 1, class = greatest(o.class, 1::smallint),
+                step = o.step + 1, class = greatest(o.class, 1::smallint), waiting_for = null,
+                shard = case when v.leaves_lane then relay.shard_of(o.connection_id) else o.shard end,
                 due_at = now() + v.wait_us * interval '1 microsecond'
             from v
             where o.organization_id = v.organization_id and o.delivery_id = v.delivery_id
@@ -171,6 +179,7 @@ async fn write_ended(
         &columns.versions,
         &external_ids as &[Option<&str>],
         &external_urls as &[Option<&str>],
+        &leave_lane,
     )
     .fetch_all(tx)
     .await?;
@@ -215,6 +224,7 @@ async fn write_withheld(
                 attempt = case when d.age_us is null then o.attempt else o.attempt + o.crashes + 1 end,
                 crashes = case when d.age_us is null then o.crashes else 0 end,
                 shard = case when d.is_parked then relay.parked_shard_of(o.connection_id) else o.shard end,
+                waiting_for = case when d.is_parked or not d.parks then d.reason end,
                 due_at = case when d.is_parked then 'infinity'
                               else now() + coalesce(d.wait_us, 0) * interval '1 microsecond' end
             from decided d
@@ -268,7 +278,7 @@ pub async fn crashed(
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         "update relay.outbox set lease = null, lease_until = null, crashes = crashes + 1,
-                due_at = now() + interval '2 seconds'
+                waiting_for = null, due_at = now() + interval '2 seconds'
          where organization_id = $1 and delivery_id = $2 and lease = $3",
         organization_id.0,
         delivery_id.0,
@@ -279,7 +289,8 @@ pub async fn crashed(
     Ok(done.rows_affected())
 }
 
-/// Cancels what a connection was still promised, parked or not, in the caller's transaction.
+/// Cancels what a connection was still promised, parked or not, in the caller's transaction. Returns
+/// how many: at most [`CANCELLED_MAX`], and `sweep` sees to the rest.
 pub(crate) async fn cancel(
     tx: &mut PgConnection,
     organization_id: OrganizationId,
@@ -289,12 +300,19 @@ pub(crate) async fn cancel(
     // One that is being sent right now is left to its worker, which settles it as it went.
     let done = sqlx::query!(
         r#"
-        with gone as (
-            delete from relay.outbox
-            where shard = any(array[relay.shard_of($2), relay.parked_shard_of($2)])
-              and connection_id = $2 and organization_id = $1
-              and (lease_until is null or lease_until < now())
-            returning organization_id, delivery_id, connection_id, event_id, class, attempt
+        with promised as materialized (
+            select o.organization_id, o.delivery_id from relay.outbox o
+            where o.shard = any(array[relay.home_shard($2, false), relay.home_shard($2, true),
+                                      relay.parked_shard_of($2)])
+              and o.connection_id = $2 and o.organization_id = $1
+              and (o.lease_until is null or o.lease_until < now())
+            limit $4
+            for update skip locked
+        ),
+        gone as (
+            delete from relay.outbox o using promised p
+            where o.organization_id = p.organization_id and o.delivery_id = p.delivery_id
+            returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, o.attempt
         )
         insert into relay.attempts (
             organization_id, delivery_id, connection_id, event_id, class, number, settlement, reason)
@@ -304,6 +322,7 @@ pub(crate) async fn cancel(
         organization_id.0,
         connection_id.0,
         reason.as_str(),
+        i64::try_from(CANCELLED_MAX).unwrap_or(i64::MAX),
     )
     .execute(tx)
     .await?;

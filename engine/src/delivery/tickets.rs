@@ -58,8 +58,10 @@ pub struct Taken {
     pub key: TicketKey,
     /// As it was known when it was taken.
     pub known: Option<Ticket>,
-    /// Whether an earlier attempt may have opened it unheard.
-    pub is_uncertain: bool,
+    /// How long ago an earlier attempt may have opened it unheard.
+    pub unheard_for: Option<Duration>,
+    /// Whether this attempt may have opened it unheard; until it is over, nobody can know.
+    pub may_have_created: bool,
     change: Change,
 }
 
@@ -67,17 +69,33 @@ pub struct Taken {
 enum Change {
     None,
     Is(Ticket),
-    Gone,
 }
 
 impl Taken {
+    #[cfg(test)]
+    pub(super) fn for_tests(key: TicketKey, unheard_for: Option<Duration>) -> Self {
+        Self { key, known: None, unheard_for, may_have_created: false, change: Change::None }
+    }
+
     /// Learns from the verdict what the ticket is now.
     pub(super) fn learn(&mut self, verdict: &Verdict) {
         self.change = match verdict {
             Verdict::Delivered(Delivered { ticket: Some(ticket), .. }) => Change::Is(kept(ticket)),
-            Verdict::NothingToDo("ticket_gone") => Change::Gone,
+            // It is remembered all the same: the next one must get another mark than it had.
+            Verdict::NothingToDo("ticket_gone") => match &self.known {
+                Some(known) => Change::Is(Ticket { is_open: false, ..known.clone() }),
+                None => Change::None,
+            },
             _ => Change::None,
         };
+    }
+
+    /// Whether its row says nothing: it was never opened, by nobody, for certain.
+    fn was_never_opened(&self) -> bool {
+        self.known.is_none()
+            && self.unheard_for.is_none()
+            && !self.may_have_created
+            && matches!(self.change, Change::None)
     }
 }
 
@@ -85,7 +103,7 @@ impl Taken {
 #[derive(Debug)]
 pub(super) enum Take {
     /// It is ours.
-    Taken(Taken),
+    Taken(Box<Taken>),
     /// Another delivery goes first.
     Busy(Duration),
 }
@@ -124,23 +142,32 @@ pub(super) async fn take(
     key: TicketKey,
 ) -> Result<Take, sqlx::Error> {
     let (connection_id, delivery_id) = (claimed.connection_id.0, claimed.delivery_id.0);
-    let earlier = sqlx::query_scalar!(
-        r#"select case when o.lease_until > now() then 0
-                       else (extract(epoch from o.due_at - now()) * 1000)::bigint end as "ms!"
-           from relay.ticket_turns t
-           join relay.outbox o
-               on o.organization_id = t.organization_id and o.delivery_id = t.delivery_id
-           where t.connection_id = $1 and t.ticket_key = $2 and t.delivery_id < $3 and o.shard >= 0
-           order by t.delivery_id limit 1"#,
+    let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    // Who still has a ticket that is busy never gave it back, and may have been at work since.
+    let before = sqlx::query!(
+        r#"select (
+               select case when o.lease_until > now() then 0
+                           else (extract(epoch from o.due_at - now()) * 1000)::bigint end
+               from relay.ticket_turns t
+               join relay.outbox o
+                   on o.organization_id = t.organization_id and o.delivery_id = t.delivery_id
+               where t.connection_id = $1 and t.ticket_key = $2 and t.delivery_id < $3
+                 and o.shard >= 0
+               order by t.delivery_id limit 1
+           ) as earlier_ms,
+           (
+               select (extract(epoch from now() - greatest(t.updated_at, t.busy_until - $4::interval)) * 1000)::bigint
+               from relay.tickets t where t.connection_id = $1 and t.ticket_key = $2
+           ) as unheard_ms"#,
         connection_id,
         key.key,
         delivery_id,
+        interval(BUSY),
     )
-    .fetch_optional(&engine.db.work)
+    .fetch_one(&engine.db.work)
     .await?;
-    if let Some(ms) = earlier {
-        let due = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        return Ok(Take::Busy((due + WAIT_MIN).min(WAIT_MAX)));
+    if let Some(ms) = before.earlier_ms {
+        return Ok(Take::Busy((millis(ms) + WAIT_MIN).min(WAIT_MAX)));
     }
     let row = sqlx::query!(
         r#"insert into relay.tickets as t (
@@ -161,14 +188,21 @@ pub(super) async fn take(
     .fetch_optional(&engine.db.work)
     .await?;
     let Some(row) = row else { return Ok(Take::Busy(WAIT_MIN)) };
-    let is_uncertain = !row.is_new && row.external_id.is_none();
+    let is_unheard = !row.is_new && row.external_id.is_none();
+    let unheard_for = is_unheard.then(|| before.unheard_ms.map_or(Duration::ZERO, millis));
     let known = row.external_id.map(|external_id| Ticket {
         external_id,
         external_key: row.external_key,
         url: row.url,
         is_open: row.is_open,
     });
-    Ok(Take::Taken(Taken { key, known, is_uncertain, change: Change::None }))
+    Ok(Take::Taken(Box::new(Taken {
+        key,
+        known,
+        unheard_for,
+        may_have_created: false,
+        change: Change::None,
+    })))
 }
 
 /// A ticket without what a database refuses.
@@ -182,7 +216,8 @@ fn kept(ticket: &Ticket) -> Ticket {
 }
 
 /// Writes what became of the tickets of deliveries that were just settled under their leases, in the
-/// same transaction, and gives the tickets back.
+/// same transaction, and gives the tickets back. One that was never opened leaves no row: a row
+/// without a ticket says that one may be there, unheard of, and since when.
 pub(super) async fn give_back(
     tx: &mut PgConnection,
     settled: &[&Settled],
@@ -199,27 +234,32 @@ pub(super) async fn give_back(
         taken.iter().map(|(one, ticket)| of(one, ticket)).collect()
     }
     fn now_is(ticket: &Taken) -> Option<&Ticket> {
-        if let Change::Is(ticket) = &ticket.change { Some(ticket) } else { None }
+        match &ticket.change {
+            Change::Is(ticket) => Some(ticket),
+            Change::None => None,
+        }
     }
     let connection_ids: Vec<Uuid> = all(&taken, |one, _| one.claimed.connection_id.0);
     let keys: Vec<Uuid> = all(&taken, |_, ticket| ticket.key.key);
     let delivery_ids: Vec<Uuid> = all(&taken, |one, _| one.claimed.delivery_id.0);
     let is_final: Vec<bool> = all(&taken, |one, _| Settlement::is_final(one.settlement));
-    let is_changed: Vec<bool> = all(&taken, |_, t| !matches!(t.change, Change::None));
+    let is_changed: Vec<bool> = all(&taken, |_, t| now_is(t).is_some());
     let external_ids: Vec<Option<&str>> =
         all(&taken, |_, t| now_is(t).map(|t| t.external_id.as_str()));
     let external_keys: Vec<Option<&str>> =
         all(&taken, |_, t| now_is(t).and_then(|t| t.external_key.as_deref()));
     let urls: Vec<Option<&str>> = all(&taken, |_, t| now_is(t).and_then(|t| t.url.as_deref()));
     let is_open: Vec<bool> = all(&taken, |_, t| now_is(t).is_some_and(|t| t.is_open));
+    let is_unheard: Vec<bool> = all(&taken, |_, t| t.may_have_created);
+    let is_nothing: Vec<bool> = all(&taken, |_, t| t.was_never_opened());
     sqlx::query!(
         r#"
         with v as materialized (
             select * from unnest(
                 $1::uuid[], $2::uuid[], $3::uuid[], $4::boolean[], $5::boolean[], $6::text[],
-                $7::text[], $8::text[], $9::boolean[]
+                $7::text[], $8::text[], $9::boolean[], $10::boolean[], $11::boolean[]
             ) as v(connection_id, ticket_key, delivery_id, is_final, is_changed, external_id,
-                   external_key, url, is_open)
+                   external_key, url, is_open, is_unheard, is_nothing)
         ),
         given_back as (
             update relay.tickets t set
@@ -228,10 +268,15 @@ pub(super) async fn give_back(
                 external_key = case when v.is_changed then v.external_key else t.external_key end,
                 url = case when v.is_changed then v.url else t.url end,
                 is_open = case when v.is_changed then v.is_open else t.is_open end,
-                updated_at = case when v.is_changed then now() else t.updated_at end
+                updated_at = case when v.is_changed or v.is_unheard then now() else t.updated_at end
             from v
             where t.connection_id = v.connection_id and t.ticket_key = v.ticket_key
-              and t.busy_delivery = v.delivery_id
+              and t.busy_delivery = v.delivery_id and not v.is_nothing
+        ),
+        forgotten as (
+            delete from relay.tickets t using v
+            where t.connection_id = v.connection_id and t.ticket_key = v.ticket_key
+              and t.busy_delivery = v.delivery_id and v.is_nothing
         )
         delete from relay.ticket_turns t using v
         where t.connection_id = v.connection_id and t.ticket_key = v.ticket_key
@@ -246,6 +291,8 @@ pub(super) async fn give_back(
         &external_keys as &[Option<&str>],
         &urls as &[Option<&str>],
         &is_open,
+        &is_unheard,
+        &is_nothing,
     )
     .execute(tx)
     .await?;
@@ -272,8 +319,7 @@ mod tests {
     use crate::event::recorded;
 
     fn taken() -> Taken {
-        let key = TicketKey { subject: "s".into(), key: Uuid::nil() };
-        Taken { key, known: None, is_uncertain: false, change: Change::None }
+        Taken::for_tests(TicketKey { subject: "s".into(), key: Uuid::nil() }, None)
     }
 
     #[test]
@@ -288,11 +334,29 @@ mod tests {
         let delivered = Delivered { ticket: Some(ticket.clone()), ..Delivered::default() };
         taken.learn(&Verdict::Delivered(delivered));
         assert!(matches!(&taken.change, Change::Is(known) if *known == ticket));
+        taken.known = Some(Ticket { is_open: true, ..ticket.clone() });
         taken.learn(&Verdict::NothingToDo("ticket_gone"));
-        assert!(matches!(taken.change, Change::Gone));
+        assert!(
+            matches!(&taken.change, Change::Is(known) if *known == ticket),
+            "closed, and known"
+        );
         for verdict in [Verdict::delivered(), Verdict::NothingToDo("no_ticket"), Verdict::Gone] {
             taken.learn(&verdict);
             assert!(matches!(taken.change, Change::None), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn b35_only_a_creation_that_was_not_refused_leaves_a_doubt() {
+        assert!(taken().was_never_opened());
+        let unheard = Taken { may_have_created: true, ..taken() };
+        let before = Taken { unheard_for: Some(Duration::from_secs(90)), ..taken() };
+        let opened =
+            || Ticket { external_id: "10001".into(), external_key: None, url: None, is_open: true };
+        let known = Taken { known: Some(opened()), ..taken() };
+        let learned = Taken { change: Change::Is(opened()), ..taken() };
+        for doubtful in [unheard, before, known, learned] {
+            assert!(!doubtful.was_never_opened(), "{doubtful:?}");
         }
     }
 

@@ -35,13 +35,14 @@ pub(super) async fn send(
         webhook_url: receiver.webhook_url(),
         now,
     });
-    let request = match request {
+    let mut request = match request {
         Ok(request) => request,
         Err(error) => {
             tracing::warn!(delivery.id = %claimed.delivery_id, error = %error, "a delivery cannot be sent");
             return Outcome::Unsendable.into();
         }
     };
+    request::add_headers(&mut request.headers, receiver.headers());
     let began = Instant::now();
     let (verdict, exchange) = match engine.http.post(request).await {
         Ok(reply) => {

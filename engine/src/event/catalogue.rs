@@ -3,6 +3,15 @@
 //! The catalogue informs people and tools. It refuses nothing: an event of another kind, or with
 //! other data, is recorded and delivered all the same.
 
+mod schemas;
+
+use self::schemas::{
+    AEGIS_ACTIVITY, CONNECTION_DELIVERIES_EXHAUSTED, CONNECTION_DESTINATION_FAILING,
+    CONNECTION_DISABLED, CONNECTION_ERRORED, CONNECTION_FAILING, CONNECTION_RECOVERED,
+    CONNECTION_SUSPENDED, MEMBER_ADDED, SETTINGS_CHANGED, TEST, VULNERABILITY_FOUND,
+    VULNERABILITY_RESOLVED,
+};
+
 /// What is known of a kind.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct KindInfo {
@@ -133,6 +142,69 @@ pub const CATALOGUE: &[KindInfo] = &[
     ),
     plain("feed.sync_stale", &["feed_sync_stale"], "Feeds of malicious packages are out of date."),
     KindInfo {
+        kind: "connection.failing",
+        aliases: &[],
+        description: "A connection has taken nothing for 50, 75 or 90 % of the time after which it is switched off.",
+        schema: Some(CONNECTION_FAILING),
+        example: Some(
+            r#"{"connection_id":"5b0c8a52-6f0e-4a3e-9f57-0d8c53f9a002","provider":"slack","display_name":"Ops","percent":50,"failing_since":"2026-02-25T12:00:00Z"}"#,
+        ),
+    },
+    KindInfo {
+        kind: "connection.deliveries_exhausted",
+        aliases: &[],
+        description: "A delivery to a failing connection ran out of retries, the first since it began to fail.",
+        schema: Some(CONNECTION_DELIVERIES_EXHAUSTED),
+        example: Some(
+            r#"{"connection_id":"5b0c8a52-6f0e-4a3e-9f57-0d8c53f9a002","provider":"slack","display_name":"Ops","delivery_id":"019c9a52-6f0e-7a3e-9f57-0d8c53f9a003","failing_since":"2026-02-25T12:00:00Z"}"#,
+        ),
+    },
+    KindInfo {
+        kind: "connection.recovered",
+        aliases: &[],
+        description: "A connection works again, after others were told that it did not.",
+        schema: Some(CONNECTION_RECOVERED),
+        example: Some(
+            r#"{"connection_id":"5b0c8a52-6f0e-4a3e-9f57-0d8c53f9a002","provider":"slack","display_name":"Ops","failing_since":"2026-02-25T12:00:00Z"}"#,
+        ),
+    },
+    KindInfo {
+        kind: "connection.disabled",
+        aliases: &[],
+        description: "Deptex switched a connection off: it took nothing for too long, or its receiver said that it is gone.",
+        schema: Some(CONNECTION_DISABLED),
+        example: Some(
+            r#"{"connection_id":"5b0c8a52-6f0e-4a3e-9f57-0d8c53f9a002","provider":"slack","display_name":"Ops","reason":"failing_too_long","failing_since":"2026-02-25T12:00:00Z"}"#,
+        ),
+    },
+    KindInfo {
+        kind: "connection.errored",
+        aliases: &[],
+        description: "A provider no longer lets Deptex in: an admin has to connect again.",
+        schema: Some(CONNECTION_ERRORED),
+        example: Some(
+            r#"{"connection_id":"5b0c8a52-6f0e-4a3e-9f57-0d8c53f9a002","provider":"slack","display_name":"Ops","reason":"invalid_grant"}"#,
+        ),
+    },
+    KindInfo {
+        kind: "connection.suspended",
+        aliases: &[],
+        description: "An account is switched off at its provider.",
+        schema: Some(CONNECTION_SUSPENDED),
+        example: Some(
+            r#"{"connection_id":"5b0c8a52-6f0e-4a3e-9f57-0d8c53f9a002","provider":"github","display_name":"acme","reason":"suspended"}"#,
+        ),
+    },
+    KindInfo {
+        kind: "connection.destination_failing",
+        aliases: &[],
+        description: "The channel, project or repository that was chosen does not take events.",
+        schema: Some(CONNECTION_DESTINATION_FAILING),
+        example: Some(
+            r#"{"connection_id":"5b0c8a52-6f0e-4a3e-9f57-0d8c53f9a002","provider":"slack","display_name":"Ops","reason":"not_in_channel"}"#,
+        ),
+    },
+    KindInfo {
         kind: TEST_PING,
         aliases: &[],
         description: "An admin tests a connection. Sent to that connection only, never recorded.",
@@ -140,79 +212,6 @@ pub const CATALOGUE: &[KindInfo] = &[
         example: Some(r#"{"message":"This is a test from Deptex."}"#),
     },
 ];
-
-const VULNERABILITY_FOUND: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "title": "vulnerability.found",
-  "type": "object",
-  "required": ["vulnerability_id", "severity", "package", "version", "project"],
-  "properties": {
-    "vulnerability_id": {"type": "string", "description": "CVE, GHSA or OSV id"},
-    "severity": {"enum": ["critical", "high", "medium", "low", "info"]},
-    "package": {"type": "string"},
-    "version": {"type": "string", "description": "The version in use"},
-    "project": {"type": "string", "description": "The project's name"},
-    "summary": {"type": "string"}
-  }
-}"#;
-
-const VULNERABILITY_RESOLVED: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "title": "vulnerability.resolved",
-  "type": "object",
-  "required": ["vulnerability_id", "severity", "package", "version", "project"],
-  "properties": {
-    "vulnerability_id": {"type": "string", "description": "CVE, GHSA or OSV id"},
-    "severity": {"enum": ["critical", "high", "medium", "low", "info"]},
-    "package": {"type": "string"},
-    "version": {"type": "string", "description": "The version now in use"},
-    "project": {"type": "string", "description": "The project's name"}
-  }
-}"#;
-
-const AEGIS_ACTIVITY: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "title": "aegis.activity",
-  "type": "object",
-  "required": ["action"],
-  "properties": {
-    "action": {"type": "string", "description": "What the agent did or recommends"},
-    "summary": {"type": "string"},
-    "severity": {"enum": ["critical", "high", "medium", "low", "info"]},
-    "project": {"type": "string", "description": "The project's name"}
-  }
-}"#;
-
-const MEMBER_ADDED: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "title": "administrative.member_added",
-  "type": "object",
-  "required": ["role"],
-  "properties": {
-    "email": {"type": "string"},
-    "name": {"type": "string"},
-    "role": {"type": "string"}
-  }
-}"#;
-
-const SETTINGS_CHANGED: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "title": "administrative.settings_changed",
-  "type": "object",
-  "required": ["setting"],
-  "properties": {
-    "setting": {"type": "string", "description": "Which setting"},
-    "changed_by": {"type": "string"}
-  }
-}"#;
-
-const TEST: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "title": "test.ping",
-  "type": "object",
-  "required": ["message"],
-  "properties": {"message": {"type": "string"}}
-}"#;
 
 #[cfg(test)]
 mod tests {

@@ -43,8 +43,11 @@ const NAMES: &[&str] = &[
     "statusName",
     "status",
     "displayName",
+    "display_name",
     "provider",
     "reason",
+    "percent",
+    "failing_since",
     "sla_deadline_at",
 ];
 
@@ -86,7 +89,7 @@ impl Facts<'_> {
     }
 
     pub(super) fn account(&self) -> Option<&str> {
-        self.get(&["displayName", "provider"])
+        self.get(&["displayName", "display_name", "provider"])
     }
 }
 

@@ -1,8 +1,10 @@
 //! Says an event in words: the title, text, severity and link that people see in any channel.
 
+mod connections;
+
 use url::Url;
 
-use super::{Priority, RecordedEvent, Severity, TEST_PING, facts::Facts};
+use super::{DIGEST, Priority, RecordedEvent, Severity, TEST_PING, facts::Facts};
 
 /// How long a title may be.
 pub const TITLE_CHARS_MAX: usize = 255;
@@ -68,18 +70,26 @@ fn title(event: &RecordedEvent, facts: &Facts<'_>, severity: Severity) -> String
             known("Policy code updated", facts.get(&["codeType", "code_type"]))
         }
         "project.status_changed" => {
-            known("Project status", facts.get(&["new_status", "statusName", "status"]))
+            let project = facts.project().unwrap_or("A project");
+            match status(facts) {
+                Some(status) => format!("{project} is now “{status}”"),
+                None => format!("{project} has a new status"),
+            }
         }
         "project.created" => known("Project created", facts.project()),
         "project.deleted" => known("Project deleted", facts.project()),
-        "sla.warning" => known("Deadline is near", facts.vulnerability()),
-        "sla.breached" => known("Deadline has passed", facts.vulnerability()),
+        "sla.warning" => format!("{} is due soon", overdue(facts)),
+        "sla.breached" => format!("{} is overdue", overdue(facts)),
         "integration.connected" => known("Integration connected", facts.account()),
         "integration.disconnected" => known("Integration disconnected", facts.account()),
         "integration.health_degraded" => known("Integration is failing", facts.account()),
         "feed.sync_stale" => "Feeds of malicious packages are out of date".to_owned(),
-        TEST_PING => "Test from Deptex".to_owned(),
-        kind => known(&in_words(kind), facts.get(&["title"])),
+        TEST_PING => "Hello from Deptex".to_owned(),
+        DIGEST => facts.get(&["title"]).unwrap_or("Several events").to_owned(),
+        kind => match connections::said(kind, facts) {
+            Some((title, _)) => known(title, facts.account()),
+            None => known(&in_words(kind), facts.get(&["title"])),
+        },
     }
 }
 
@@ -108,9 +118,23 @@ fn body(event: &RecordedEvent, facts: &Facts<'_>) -> String {
         "administrative.settings_changed" | "policy.code_updated" => facts
             .get(&["changed_by", "updated_by", "updatedBy"])
             .map(|person| format!("Changed by {person}.")),
-        "sla.warning" | "sla.breached" => facts
-            .get(&["sla_deadline_at"])
-            .map(|at| format!("The deadline{severity} is {at}{used_by}.")),
+        "project.status_changed" => status(facts).map(|status| {
+            let project = facts.project().unwrap_or("a project");
+            format!("Deptex evaluated {project}: its status is “{status}”.")
+        }),
+        "sla.warning" | "sla.breached" => {
+            let id = facts.vulnerability().unwrap_or("A vulnerability");
+            let package = facts.in_package().map(|package| format!(" {package}"));
+            let what = format!("{id}{severity}{}{used_by}", package.unwrap_or_default());
+            let comma = if used_by.is_empty() { "" } else { "," };
+            let by = facts.get(&["sla_deadline_at"]).map(moment);
+            Some(match (event.kind == "sla.breached", by) {
+                (false, Some(by)) => format!("{what}{comma} should be fixed by {by}."),
+                (false, None) => format!("{what}{comma} should be fixed soon."),
+                (true, Some(by)) => format!("{what}{comma} should have been fixed by {by}."),
+                (true, None) => format!("{what}{comma} was not fixed in time."),
+            })
+        }
         "integration.disconnected" | "integration.health_degraded" => {
             facts.get(&["reason"]).map(|reason| format!("Reason: {reason}."))
         }
@@ -120,8 +144,10 @@ fn body(event: &RecordedEvent, facts: &Facts<'_>) -> String {
         "project.deleted" => {
             Some(format!("{} was deleted.", facts.project().unwrap_or("A project")))
         }
-        TEST_PING => Some("Deptex can reach this endpoint.".to_owned()),
-        _ => None,
+        // Its events are told line by line.
+        DIGEST => Some(String::new()),
+        TEST_PING => return "This is a test, and it works: Deptex can reach you here.".to_owned(),
+        kind => connections::said(kind, facts).map(|(_, sentence)| sentence),
     };
     match (sentence, said) {
         (sentence, Some(said)) => join([sentence.as_deref(), Some(said)]),
@@ -131,6 +157,24 @@ fn body(event: &RecordedEvent, facts: &Facts<'_>) -> String {
             None => format!("{}.", in_words(&event.kind)),
         },
     }
+}
+
+fn status<'a>(facts: &'a Facts<'_>) -> Option<&'a str> {
+    facts.get(&["new_status", "statusName", "status"])
+}
+
+/// What has a deadline.
+fn overdue(facts: &Facts<'_>) -> String {
+    let id = facts.vulnerability().unwrap_or("A vulnerability");
+    join([Some(id), facts.in_package().as_deref()])
+}
+
+/// A moment as people write it; as it came, where it is none.
+fn moment(text: &str) -> String {
+    let at = text.parse::<crate::clock::Timestamp>();
+    let at = at.map(|at| at.format("%-d %b %Y, %H:%M UTC").to_string());
+    let day = || text.parse::<chrono::NaiveDate>().map(|day| day.format("%-d %b %Y").to_string());
+    at.or_else(|_| day()).unwrap_or_else(|_| text.to_owned())
 }
 
 /// What the data says; else what the kind usually means, raised by a critical or high priority.
@@ -143,9 +187,15 @@ fn severity(event: &RecordedEvent, facts: &Facts<'_>) -> Severity {
     }
     let usual = match event.kind.as_str() {
         "malicious.package_detected" => Severity::Critical,
-        "policy.violation" | "sla.breached" => Severity::High,
+        "policy.violation" | "sla.breached" | "connection.disabled" | "connection.errored" => {
+            Severity::High
+        }
         "vulnerability.found"
         | "sla.warning"
+        | "connection.failing"
+        | "connection.deliveries_exhausted"
+        | "connection.suspended"
+        | "connection.destination_failing"
         | "integration.health_degraded"
         | "feed.sync_stale" => Severity::Medium,
         _ => Severity::Info,
@@ -163,6 +213,12 @@ fn url(event: &RecordedEvent, frontend_url: Option<&Url>) -> String {
     let organization = format!("{base}/organizations/{}", event.organization_id);
     let area = event.kind.split('.').next().unwrap_or_default();
     match (area, event.project_id) {
+        ("connection", Some(project)) => {
+            format!("{organization}/projects/{project}/settings/notifications")
+        }
+        ("connection", None) if let Some(team) = event.team_id => {
+            format!("{organization}/teams/{team}/settings/notifications")
+        }
         ("integration" | "connection" | "test", _) => {
             format!("{organization}/settings/integrations")
         }

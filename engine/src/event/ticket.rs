@@ -5,6 +5,13 @@ use std::borrow::Cow;
 use super::{RecordedEvent, facts::Facts};
 
 impl RecordedEvent {
+    /// Whether it tells how one of the organization's connections is doing: for people, and nothing
+    /// that anybody would open a ticket for.
+    #[must_use]
+    pub fn is_about_connection(&self) -> bool {
+        self.kind.starts_with("connection.")
+    }
+
     /// What its ticket is about, the same for everything that is told of one thing; `None` for an
     /// event that stands for itself.
     ///
@@ -12,6 +19,9 @@ impl RecordedEvent {
     /// package, of which project; versions are left out, since a resolved one names another.
     #[must_use]
     pub fn ticket_subject(&self) -> Option<Cow<'_, str>> {
+        if self.is_about_connection() {
+            return None;
+        }
         if let Some(subject) = self.subject.as_deref().filter(|subject| !subject.is_empty()) {
             return Some(Cow::Borrowed(subject));
         }
@@ -64,6 +74,9 @@ mod tests {
         assert_eq!(event.ticket_subject().as_deref(), Some("SHOP-7"));
         event.subject = Some(String::new());
         assert_eq!(event.ticket_subject().as_deref(), Some("CVE-1||"));
+        event.kind = "connection.failing".into();
+        event.subject = Some("b3c1".into());
+        assert_eq!(event.ticket_subject(), None, "a connection is no finding");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Whoever must wait is given a turn instead of being told to ask again: a backlog is then put in
 //! order once, and each delivery comes back when it may really go. One process knows only of itself:
-//! where several use up a budget together, the provider's own refusals hold each of them.
+//! a budget that connections of others may draw on is paced at a share of it.
 
 use std::{
     collections::HashMap,
@@ -44,6 +44,8 @@ pub struct Payer {
     connection_id: ConnectionId,
     pace: Pace,
     budgets: [Budget; 3],
+    /// Whether other connections may draw on the paced budget, perhaps from another process.
+    is_shared: bool,
 }
 
 impl Payer {
@@ -56,9 +58,11 @@ impl Payer {
     ) -> Self {
         let budget = |shared_by, id| Budget { provider: provider.id, shared_by, id };
         // A server of a customer's own counts by its users: who else names its address is no matter.
-        let installation = match provider.connect {
-            Connect::AccessToken(_) | Connect::Webhook => connection.id.to_string(),
-            Connect::OAuth2(_) | Connect::GitHubApp(_) => connection.installation_id.clone(),
+        let (installation, is_its_own) = match provider.connect {
+            Connect::AccessToken(_) | Connect::Webhook => (connection.id.to_string(), true),
+            Connect::OAuth2(_) | Connect::GitHubApp(_) => {
+                (connection.installation_id.clone(), false)
+            }
         };
         let place = destination.map_or("", |destination| destination.id.as_str());
         Self {
@@ -69,6 +73,11 @@ impl Payer {
                 budget(SharedBy::Installation, installation),
                 budget(SharedBy::Provider, String::new()),
             ],
+            is_shared: match provider.pace.shared_by {
+                SharedBy::Destination => false,
+                SharedBy::Installation => !is_its_own,
+                SharedBy::Provider => true,
+            },
         }
     }
 
@@ -104,6 +113,8 @@ struct State {
     held: HashMap<ConnectionId, Instant>,
     /// When the next delivery that is too late for a turn asks again, by connection.
     beyond: HashMap<ConnectionId, Instant>,
+    /// How many processes draw on shared budgets; not known yet at 0.
+    workers: u32,
     swept: usize,
 }
 
@@ -117,6 +128,12 @@ struct Meter {
 }
 
 impl Paces {
+    /// How many processes call: a budget that connections of all of them may draw on is paced at an
+    /// equal part in each. What is one connection's own is whole, since one process has it.
+    pub fn share_among(&self, workers: usize) {
+        self.state().workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
+    }
+
     /// Takes a turn for a delivery, or the one that it was given before.
     pub fn turn(&self, payer: &Payer, id: DeliveryId, now: Instant) -> Turn {
         let mut state = self.state();
@@ -135,8 +152,9 @@ impl Paces {
         if let Some(until) = held_until {
             state.held.insert(payer.connection_id, until);
         }
-        let base = payer.pace.per / payer.pace.count.max(1);
-        let burst = base.saturating_mul(payer.pace.burst.max(1) - 1);
+        let parts = if payer.is_shared { state.workers.max(1) } else { 1 };
+        let base = (payer.pace.per / payer.pace.count.max(1)).saturating_mul(parts);
+        let burst = base.saturating_mul((payer.pace.burst / parts).max(1) - 1);
         let meter = state.meter(payer.budget(payer.pace.shared_by), now);
         // After a hold there is no burst: whoever waited comes one by one.
         let start = held_until.unwrap_or(now);

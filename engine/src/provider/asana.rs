@@ -12,7 +12,7 @@ use self::verdict::verdict;
 use super::{
     Account, AccountAccess, AccountStep, Call, Category, CheckStep, Choosing, ClientAuth,
     ClientSettings, Connect, CredentialOf, Destination, Destinations, Host, Newcomer, OAuth2, Pace,
-    PickStep, Picking, Provider, Refresh, Reply, Revocation, SharedBy, TokenBody, Tokens,
+    PickStep, Picking, Provider, Refresh, Reply, Revocation, Revoke, SharedBy, TokenBody, Tokens,
     fold::{Answers, told},
     ticket,
 };
@@ -47,7 +47,7 @@ pub(super) const ASANA: Provider = Provider {
         refresh: Refresh::Keeps,
         tokens: Tokens::standard,
         account,
-        revoke: Some(revoke),
+        revoke: Some(Revoke::by(revoke)),
         revoke_url: |_, _| None,
     }),
     credential: CredentialOf::Connection,
@@ -114,16 +114,17 @@ fn workspaces(
     }
 }
 
-/// Ends the authorization. Asana takes nothing but the refresh token.
+/// Ends the authorization. Asana takes nothing but the refresh token; an access token ends by itself
+/// within the hour.
 ///
 /// <https://developers.asana.com/docs/oauth>
-fn revoke(revocation: &Revocation<'_>) -> Call {
-    let token = revocation.refresh_token.or(revocation.access_token);
-    Call::post(revocation.hosts.url("web", "/-/oauth_revoke")).form(&[
+fn revoke(revocation: &Revocation<'_>) -> Option<Call> {
+    let token = revocation.refresh_token?;
+    Some(Call::post(revocation.hosts.url("web", "/-/oauth_revoke")).form(&[
         ("client_id", &revocation.client.id),
         ("client_secret", revocation.client.secret.reveal()),
-        ("token", token.map_or("", |token| token.reveal())),
-    ])
+        ("token", token.reveal()),
+    ]))
 }
 
 fn list(picking: &Picking<'_>, replies: &[Reply]) -> PickStep {

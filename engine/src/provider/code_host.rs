@@ -80,13 +80,16 @@ pub(super) struct Made {
 pub(super) trait CodeHost {
     /// What a refusal means.
     fn verdict(&self, reply: &Reply) -> Verdict;
-    /// Marks a commit with what happened; repeating it shows nothing twice.
+    /// Reads the repository that events go to.
+    fn read_repository(&self) -> Call;
+    /// Marks a commit with what happened, `None` where it is not there; repeating it shows nothing
+    /// twice.
     fn mark_commit(
         &self,
         out: &Outgoing<'_>,
         sha: &str,
         answers: &mut Answers<'_, Step>,
-    ) -> Told<Delivered>;
+    ) -> Told<Option<Delivered>>;
     /// Lists a page of comments that may be ours.
     fn comments(&self, out: &Outgoing<'_>, thread: Thread<'_>, page: u32) -> Call;
     /// Comments.
@@ -118,19 +121,35 @@ pub(super) fn mark(
     let named = Named::of(out.data);
     let mut delivered = None;
     if let Some(sha) = &named.commit {
-        delivered = Some(host.mark_commit(out, sha, answers)?);
+        delivered = host.mark_commit(out, sha, answers)?;
+        if delivered.is_none() {
+            return Err(not_there(host, "commit_not_found", answers));
+        }
     }
     if let Some(number) = named.pull_request.filter(|_| wants_pull_request) {
         let Some(made) =
             comment_once(host, out, Thread::PullRequest(number), News::Opened, answers)?
         else {
-            let missing = Verdict::WrongDestination("pull_request_not_found".into());
-            return Err(Box::new(missing.into()));
+            return Err(not_there(host, "pull_request_not_found", answers));
         };
         let url = made.url.or_else(|| host.comment_page(number, &made.id));
         delivered = Some(Delivered { external_id: Some(made.id), url, ticket: None });
     }
     Ok(delivered)
+}
+
+/// What it means that a thing is not there which the event names. Hosts say the same of a repository
+/// that they do not show, so that is asked for: where it is there, only this event is to blame, not
+/// the admin's choice.
+fn not_there(
+    host: &impl CodeHost,
+    code: &'static str,
+    answers: &mut Answers<'_, Step>,
+) -> Box<Step> {
+    match answers.need(host.read_repository()) {
+        Ok(_) => Box::new(Verdict::Rejected(code.into()).into()),
+        Err(step) => step,
+    }
 }
 
 /// Comments, unless an earlier attempt did so already; `None` if there is no such thread.

@@ -19,6 +19,8 @@ use crate::event::{CATALOGUE, Notification, Severity, headline};
 
 /// The receiver of a 429 asks for so much patience.
 const ASKED: Duration = Duration::from_secs(7);
+/// An earlier attempt was made so long ago that every look-up would find what it made.
+const LONG_AGO: Duration = Duration::from_secs(60 * 60);
 /// How many calls one delivery may need.
 const CALLS_MAX: usize = 8;
 
@@ -38,12 +40,12 @@ pub fn check(provider: &Provider, sample: &Sample) -> Value {
         }));
         for state in [None, Some(true), Some(false)].into_iter().filter(|_| sample.ticket.is_some())
         {
-            for may_have_arrived in [false, true] {
+            for unheard_for in [None, Some(LONG_AGO)] {
                 a_delivery(provider, sample, &event, |run, sample| {
                     run.ticket = state.and(sample.ticket.as_ref());
                     run.is_open = state.unwrap_or_default();
-                    run.may_have_arrived = may_have_arrived;
-                    run.attempt = if may_have_arrived { 3 } else { 1 };
+                    run.unheard_for = unheard_for;
+                    run.attempt = if unheard_for.is_some() { 3 } else { 1 };
                 });
             }
         }
@@ -116,6 +118,8 @@ fn is_safe(provider: &Provider, sample: &Sample, call: &super::Call) {
     let authorized = call.headers.contains_key("authorization");
     assert!(authorized || matches!(provider.connect, Connect::Webhook), "{shown} is anybody's");
     assert!(call.body.len() <= sample.body_bytes_max, "{} bytes to {shown}", call.body.len());
+    let silent = (call.heeds)(&reply(200, &json!({})));
+    assert!(silent.is_none(), "{shown}: an answer that names no budget asks for a wait");
 }
 
 /// At every call of a delivery: what a busy or broken provider answers is tried again, and not

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::contract::{
-    Call, Category, Connect, CredentialOf, Outgoing, Pace, Provider, Reply, Step, Verdict,
+    Call, Category, Connect, CredentialOf, Outgoing, Pace, Provider, Reply, SharedBy, Step, Verdict,
 };
 use crate::{
     delivery::request::{self, Unsendable, Webhook},
@@ -62,11 +62,13 @@ fn call(out: &Outgoing<'_>) -> Result<Call, Unsendable> {
     Ok(call)
 }
 
-/// What a receiver's status means: 2xx is success, 410 is for good, everything else comes back.
+/// What a receiver's status means: 2xx is success, 410 is for good, everything else comes back; with 429
+/// and 503 it asks to be left alone as a whole.
 pub(crate) fn verdict(status: u16, retry_after: Option<Duration>) -> Verdict {
     match status {
         200..=299 => Verdict::delivered(),
         410 => Verdict::Gone,
+        429 | 503 => Verdict::Retry { after: retry_after, hold: Some(SharedBy::Destination) },
         _ => Verdict::Retry { after: retry_after, hold: None },
     }
 }
@@ -82,9 +84,17 @@ mod tests {
         }
         assert_eq!(verdict(410, None), Verdict::Gone);
         // B6: a redirect is a failure like any other.
-        for status in [301, 302, 307, 308, 400, 401, 404, 429, 500, 503] {
+        for status in [301, 302, 307, 308, 400, 401, 404, 500, 502, 504] {
             let after = Some(Duration::from_secs(7));
             assert_eq!(verdict(status, after), Verdict::Retry { after, hold: None }, "{status}");
+        }
+    }
+
+    #[test]
+    fn f21_who_asks_for_peace_is_left_alone_as_a_whole() {
+        for (status, after) in [(429, Some(Duration::from_secs(7))), (503, None)] {
+            let hold = Some(SharedBy::Destination);
+            assert_eq!(verdict(status, after), Verdict::Retry { after, hold }, "{status}");
         }
     }
 }

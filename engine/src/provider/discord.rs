@@ -12,8 +12,8 @@ use self::verdict::{of_asking, verdict};
 use super::{
     Account, AccountAccess, AccountStep, Call, Category, CheckStep, Choosing, ClientAuth,
     ClientSettings, Connect, CredentialOf, Destination, Destinations, Host, Newcomer, OAuth2,
-    Outgoing, Pace, PickStep, Picking, Provider, Refresh, Reply, Revocation, SharedBy, Step,
-    TokenBody, Tokens, Verdict,
+    Outgoing, Pace, PickStep, Picking, Provider, Refresh, Reply, Revocation, Revoke, SharedBy,
+    Step, TokenBody, Tokens, Verdict,
 };
 use crate::secret::Secret;
 
@@ -41,7 +41,7 @@ pub(super) const DISCORD: Provider = Provider {
         refresh: Refresh::None,
         tokens: Tokens::standard,
         account,
-        revoke: Some(revoke),
+        revoke: Some(Revoke::by(revoke)),
         revoke_url: |_, metadata| {
             let guild_id = metadata["guild_id"].as_str()?;
             Some(format!("https://discord.com/channels/{guild_id}"))
@@ -85,7 +85,8 @@ fn post(out: &Outgoing<'_>, channel: &Destination) -> Call {
 
 /// Every request but those about tokens is the bot's.
 fn as_bot(call: Call, account: &AccountAccess<'_>) -> Call {
-    call.authorization("Bot", account.credential).header("user-agent", USER_AGENT)
+    let call = call.authorization("Bot", account.credential).header("user-agent", USER_AGENT);
+    call.heeding(verdict::budget)
 }
 
 /// Ids of Discord are numbers. What else an admin's browser sends never becomes part of a path.
@@ -173,18 +174,14 @@ fn check(choosing: &Choosing<'_>, replies: &[Reply]) -> CheckStep {
 }
 
 /// Ends every token of the authorization. The bot stays in the server until somebody removes it.
-fn revoke(revocation: &Revocation<'_>) -> Call {
-    let (token, kind) = match (revocation.refresh_token, revocation.access_token) {
-        (Some(token), _) => (token.reveal(), "refresh_token"),
-        (None, Some(token)) => (token.reveal(), "access_token"),
-        (None, None) => ("", "access_token"),
-    };
+fn revoke(revocation: &Revocation<'_>) -> Option<Call> {
+    let (token, kind) = revocation.token()?;
     let client = revocation.client;
     let basic = STANDARD.encode(format!("{}:{}", client.id, client.secret.reveal()));
-    Call::post(revocation.hosts.url("web", "/api/oauth2/token/revoke"))
+    let call = Call::post(revocation.hosts.url("web", "/api/oauth2/token/revoke"))
         .authorization("Basic", &Secret::new(basic))
-        .header("user-agent", USER_AGENT)
-        .form(&[("token", token), ("token_type_hint", kind)])
+        .header("user-agent", USER_AGENT);
+    Some(call.form(&[("token", token.reveal()), ("token_type_hint", kind)]))
 }
 
 #[cfg(test)]

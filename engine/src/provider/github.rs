@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     contract::{
         AccountAccess, Call, Category, CheckStep, Choosing, ClientSettings, Connect, CredentialOf,
-        Destination, Destinations, GitHubApp, Host, Pace, PickStep, Picking, Provider, Reply,
+        Destination, Destinations, GitHubApp, Hold, Host, Pace, PickStep, Picking, Provider, Reply,
         SharedBy, Verdict,
     },
     fold::{Answers, told},
@@ -49,6 +49,10 @@ pub(super) const GITHUB: Provider = Provider {
 
 /// How long a limit lasts at least where the answer does not say.
 const LIMITED: Duration = Duration::from_secs(60);
+/// Which part of the hour's budget is left to the rest of Deptex, and to admins who wait for a list.
+const RESERVED: f64 = 0.02;
+/// What an installation may ask for in an hour at least.
+const HOURLY_MIN: f64 = 5_000.0;
 /// Repositories on one page.
 const PAGE: u64 = 50;
 
@@ -58,6 +62,7 @@ fn api(call: Call, account: &AccountAccess<'_>) -> Call {
         .header("x-github-api-version", "2022-11-28")
         .bearer(account.credential)
         .following()
+        .heeding(budget)
 }
 
 /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
@@ -73,9 +78,7 @@ fn verdict(reply: &Reply) -> Verdict {
         }
         403 if message.contains("archived") => Verdict::WrongDestination("archived".into()),
         410 if message.contains("issues") => Verdict::WrongDestination("issues_disabled".into()),
-        422 if message.contains("no commit found") => {
-            Verdict::WrongDestination("commit_not_found".into())
-        }
+        422 if message.contains("no commit found") => Verdict::Rejected("commit_not_found".into()),
         300..=399 => Verdict::WrongDestination("moved".into()),
         _ => Verdict::from_status(reply),
     }
@@ -90,14 +93,21 @@ fn is_limited(reply: &Reply, message: &str) -> bool {
 
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 fn limited_for(reply: &Reply) -> Duration {
-    let reset = || {
-        let at: i64 = reply.header("x-ratelimit-reset")?.trim().parse().ok()?;
-        let seconds = u64::try_from(at.saturating_sub(reply.at.timestamp())).unwrap_or_default();
-        Some(Duration::from_secs(seconds.max(1)))
-    };
     let is_primary = reply.header("x-ratelimit-remaining") == Some("0");
-    let reset = if is_primary { reset() } else { None };
+    let reset = if is_primary { until_reset(reply) } else { None };
     reply.retry_after().max(reset).unwrap_or(LIMITED)
+}
+
+fn until_reset(reply: &Reply) -> Option<Duration> {
+    reply.until_epoch("x-ratelimit-reset").map(|left| left.max(Duration::from_secs(1)))
+}
+
+/// Deliveries stop before the hour's budget is at its end, and go on with the next.
+fn budget(reply: &Reply) -> Option<Hold> {
+    let limit = reply.number("x-ratelimit-limit").unwrap_or(HOURLY_MIN);
+    let is_scarce = reply.number("x-ratelimit-remaining")? <= limit * RESERVED;
+    let wait = until_reset(reply).filter(|_| is_scarce)?;
+    Some(Hold { wait, shared_by: SharedBy::Installation })
 }
 
 /// The repositories that the installation was given. GitHub has no way to search among them.

@@ -11,9 +11,9 @@ use url::Url;
 use super::{
     contract::{
         Account, AccountStep, Call, Category, CheckStep, Choosing, ClientAuth, ClientSettings,
-        Connect, CredentialOf, Destination, Destinations, Host, Hosts, Newcomer, OAuth2, Pace,
-        PickStep, Picking, Provider, Refresh, Reply, Revocation, SharedBy, TokenBody, Tokens,
-        Verdict,
+        Connect, CredentialOf, Destination, Destinations, Hold, Host, Hosts, Newcomer, OAuth2,
+        Pace, PickStep, Picking, Provider, Refresh, Reply, Revocation, Revoke, SharedBy, TokenBody,
+        Tokens, Verdict,
     },
     fold::{Answers, told},
     ticket,
@@ -40,7 +40,7 @@ pub(super) const GITLAB: Provider = Provider {
         refresh: Refresh::Rotates,
         tokens: Tokens::standard,
         account,
-        revoke: Some(revoke),
+        revoke: Some(Revoke::by(revoke)),
         revoke_url,
     }),
     credential: CredentialOf::Connection,
@@ -85,6 +85,13 @@ fn verdict(reply: &Reply) -> Verdict {
     }
 }
 
+/// The last request that a user had in this minute says so itself.
+fn budget(reply: &Reply) -> Option<Hold> {
+    let is_spent = reply.number("ratelimit-remaining")? < 1.0;
+    let wait = reply.until_epoch("ratelimit-reset").filter(|_| is_spent)?;
+    Some(Hold { wait, shared_by: SharedBy::Installation })
+}
+
 fn account(newcomer: &Newcomer<'_>, replies: &[Reply]) -> AccountStep {
     let Some(reply) = replies.first() else {
         let url = newcomer.hosts.url("web", "/api/v4/user");
@@ -124,14 +131,13 @@ fn base(hosts: &Hosts) -> String {
     hosts.url("web", "").as_str().trim_end_matches('/').to_owned()
 }
 
-fn revoke(revocation: &Revocation<'_>) -> Call {
-    let client = revocation.client;
-    let token = revocation.refresh_token.or(revocation.access_token);
-    Call::post(revocation.hosts.url("web", "/oauth/revoke")).form(&[
+fn revoke(revocation: &Revocation<'_>) -> Option<Call> {
+    let (client, (token, _)) = (revocation.client, revocation.token()?);
+    Some(Call::post(revocation.hosts.url("web", "/oauth/revoke")).form(&[
         ("client_id", &client.id),
         ("client_secret", client.secret.reveal()),
-        ("token", token.map(|token| token.reveal()).unwrap_or_default()),
-    ])
+        ("token", token.reveal()),
+    ]))
 }
 
 fn revoke_url(hosts: &Hosts, _metadata: &Value) -> Option<String> {

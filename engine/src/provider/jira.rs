@@ -9,7 +9,7 @@ mod workflow;
 use serde_json::Value;
 use url::Url;
 
-use super::{AccountAccess, Call, Reply, Verdict, ticket::Words, under};
+use super::{AccountAccess, Call, Hold, Reply, Verdict, ticket::Words, under};
 
 pub(super) use check::check;
 pub(super) use life::advance;
@@ -32,6 +32,8 @@ pub(super) struct Edition {
     pub(super) project: fn(&Api<'_>, &str) -> Call,
     /// What an answer means.
     pub(super) verdict: fn(&Reply) -> Verdict,
+    /// Whether a good answer says that the budget is nearly used up.
+    pub(super) budget: fn(&Reply) -> Option<Hold>,
 }
 
 /// The REST API of one account.
@@ -65,7 +67,8 @@ impl<'a> Api<'a> {
     }
 
     fn dressed(&self, call: Call) -> Call {
-        call.header("accept", "application/json").bearer(self.account.credential)
+        let call = call.header("accept", "application/json").bearer(self.account.credential);
+        call.heeding(self.edition.budget)
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::{
     Account, AccountStep, Call, Category, ClientAuth, ClientSettings, Connect, CredentialOf,
-    Destination, Destinations, Host, Newcomer, OAuth2, Pace, PickStep, Picking, Provider, Refresh,
-    Reply, SharedBy, TokenBody, Tokens, Verdict,
+    Destination, Destinations, Hold, Host, Newcomer, OAuth2, Pace, PickStep, Picking, Provider,
+    Refresh, Reply, SharedBy, TokenBody, Tokens, Verdict,
     fold::{Answers, told},
     jira::{self, Api, Edition},
     ticket,
@@ -72,6 +72,7 @@ static EDITION: Edition = Edition {
         api.get("/project/search").query(if is_number { "id" } else { "keys" }, id)
     },
     verdict,
+    budget,
 };
 
 /// What a token without scopes for Jira says of its sites.
@@ -122,6 +123,8 @@ fn sites(
 
 /// How many projects a page has.
 const PAGE: usize = 50;
+/// What an event costs at most.
+const POINTS_A_DELIVERY: f64 = 5.0;
 
 fn list(picking: &Picking<'_>, replies: &[Reply]) -> PickStep {
     let Some(api) = Api::of(&EDITION, picking.account) else {
@@ -175,10 +178,7 @@ fn verdict(reply: &Reply) -> Verdict {
 ///
 /// <https://developer.atlassian.com/cloud/jira/platform/rate-limiting>
 fn limited(reply: &Reply) -> Verdict {
-    let reset =
-        reply.header("x-ratelimit-reset").and_then(|at| DateTime::parse_from_rfc3339(at).ok());
-    let until_reset = reset.and_then(|at| (at.to_utc() - reply.at).to_std().ok());
-    let asked = reply.retry_after().max(until_reset);
+    let asked = reply.retry_after().max(until_reset(reply));
     match reply.header("ratelimit-reason").unwrap_or_default() {
         // The hour's points are spent, those of all customers.
         reason if reason.starts_with("jira-quota-") => {
@@ -187,6 +187,21 @@ fn limited(reply: &Reply) -> Verdict {
         "jira-per-issue-on-write" => Verdict::Retry { after: asked, hold: None },
         _ => Verdict::hold(asked.unwrap_or(Duration::from_secs(30)), SharedBy::Installation),
     }
+}
+
+fn until_reset(reply: &Reply) -> Option<Duration> {
+    let at = DateTime::parse_from_rfc3339(reply.header("x-ratelimit-reset")?).ok()?;
+    (at.to_utc() - reply.at).to_std().ok()
+}
+
+/// Once less than a fifth of a budget is left, what is left is spread over the time until the next:
+/// whoever shares it comes one by one, and nobody is shut out for the rest of the hour.
+fn budget(reply: &Reply) -> Option<Hold> {
+    let left = reply.number("x-ratelimit-remaining")?;
+    let is_near = left < 1.0 || reply.header("x-ratelimit-nearlimit") == Some("true");
+    let share = POINTS_A_DELIVERY / left.max(POINTS_A_DELIVERY);
+    let wait = until_reset(reply).filter(|_| is_near)?.mul_f64(share);
+    Some(Hold { wait, shared_by: SharedBy::Provider })
 }
 
 fn until_full_hour(reply: &Reply) -> Duration {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     AccessToken, Account, AccountAccess, AccountStep, Call, Category, Connect, CredentialOf,
-    Destination, Destinations, NewAccess, Pace, PickStep, Picking, Provider, Reply, SharedBy,
+    Destination, Destinations, Hold, NewAccess, Pace, PickStep, Picking, Provider, Reply, SharedBy,
     Verdict,
     fold::{Answers, told},
     jira::{self, Api, Edition},
@@ -49,6 +49,7 @@ static EDITION: Edition = Edition {
     properties: false,
     project: |api, id| api.get(&format!("/project/{id}")),
     verdict,
+    budget,
 };
 
 fn base_url(account: &AccountAccess<'_>) -> Option<Url> {
@@ -159,6 +160,13 @@ fn verdict(reply: &Reply) -> Verdict {
         429 => jira::too_often(reply, refill(reply)),
         _ => Verdict::from_status(reply),
     }
+}
+
+/// The answer that took the last token says when there is another.
+fn budget(reply: &Reply) -> Option<Hold> {
+    let is_empty = reply.number("x-ratelimit-remaining")? < 1.0;
+    let wait = reply.retry_after().unwrap_or_else(|| refill(reply));
+    is_empty.then_some(Hold { wait, shared_by: SharedBy::Installation })
 }
 
 /// When the bucket gets its next tokens.

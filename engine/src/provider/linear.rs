@@ -10,12 +10,12 @@ use std::time::Duration;
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
-use self::verdict::verdict;
+use self::verdict::{budget, verdict};
 use super::{
     Account, AccountAccess, AccountStep, Call, Category, CheckStep, Choosing, ClientAuth,
     ClientSettings, Connect, CredentialOf, Destination, Destinations, Host, Hosts, Newcomer,
-    OAuth2, Pace, PickStep, Picking, Provider, Refresh, Reply, Revocation, SharedBy, TokenBody,
-    Tokens,
+    OAuth2, Pace, PickStep, Picking, Provider, Refresh, Reply, Revocation, Revoke, SharedBy,
+    TokenBody, Tokens,
     fold::{Answers, told},
     ticket,
 };
@@ -47,7 +47,7 @@ pub(super) const LINEAR: Provider = Provider {
         refresh: Refresh::Rotates,
         tokens: Tokens::standard,
         account,
-        revoke: Some(revoke),
+        revoke: Some(Revoke { call: revoke, is_done: is_revoked }),
         revoke_url: |_, _| None,
     }),
     credential: CredentialOf::Connection,
@@ -69,7 +69,7 @@ pub(super) const LINEAR: Provider = Provider {
 fn ask(hosts: &Hosts, credential: &Secret, query: &str, variables: &Value) -> Call {
     let body = json!({ "query": query, "variables": variables });
     let call = Call::post(hosts.url("api", "/graphql")).header("accept", "application/json");
-    call.bearer(credential).json(&body)
+    call.bearer(credential).json(&body).heeding(budget)
 }
 
 fn ask_for(account: &AccountAccess<'_>, query: &str, variables: &Value) -> Call {
@@ -118,21 +118,19 @@ fn scope(answer: &Value) -> Value {
     }
 }
 
-/// Ends the refresh token and what came of it; the access token, where there is no other.
+/// Ends the refresh token and what came of it; the access token, where there is no other. The token
+/// speaks for itself: a bearer beside it may have expired, and would be refused.
 ///
 /// <https://linear.app/developers/oauth-2-0-authentication>
-fn revoke(revocation: &Revocation<'_>) -> Call {
-    let (token, kind) = match (revocation.refresh_token, revocation.access_token) {
-        (Some(token), _) => (token.reveal(), "refresh_token"),
-        (None, Some(token)) => (token.reveal(), "access_token"),
-        (None, None) => ("", "access_token"),
-    };
-    let call = Call::post(revocation.hosts.url("api", "/oauth/revoke"))
-        .form(&[("token", token), ("token_type_hint", kind)]);
-    match revocation.access_token {
-        Some(access_token) => call.bearer(access_token),
-        None => call,
-    }
+fn revoke(revocation: &Revocation<'_>) -> Option<Call> {
+    let (token, kind) = revocation.token()?;
+    let call = Call::post(revocation.hosts.url("api", "/oauth/revoke"));
+    Some(call.form(&[("token", token.reveal()), ("token_type_hint", kind)]))
+}
+
+/// Linear says 400 of a token that it does not know, or no longer.
+fn is_revoked(reply: &Reply) -> bool {
+    reply.is_success() || reply.status == 400
 }
 
 fn list(picking: &Picking<'_>, replies: &[Reply]) -> PickStep {
@@ -151,10 +149,14 @@ fn teams(
     let body = answers.need(ask_for(&picking.account, graphql::TEAMS, &variables))?.json();
     let teams = &body["data"]["teams"];
     let nodes = teams["nodes"].as_array().into_iter().flatten();
-    let live = nodes.filter(|team| team["archivedAt"].is_null());
+    let live = nodes.filter(|team| is_live(team));
     let next = teams["pageInfo"]["endCursor"].as_str().map(str::to_owned);
     let more = teams["pageInfo"]["hasNextPage"] == true;
     Ok(PickStep::Page(live.filter_map(team).collect(), next.filter(|_| more)))
+}
+
+fn is_live(team: &Value) -> bool {
+    team["archivedAt"].is_null()
 }
 
 fn team(team: &Value) -> Option<Destination> {
@@ -176,10 +178,12 @@ fn chosen(
 ) -> Result<CheckStep, Box<CheckStep>> {
     let variables = json!({ "id": choosing.id });
     let found = answers.find(ask_for(&choosing.account, graphql::TEAM, &variables))?;
-    let found = found.and_then(|reply| team(&reply.json()["data"]["team"]));
-    Ok(match found {
+    let found = found.map(|reply| reply.json()["data"]["team"].clone()).unwrap_or_default();
+    let unusable = |why: &str| CheckStep::Unusable(why.to_owned());
+    Ok(match team(&found) {
+        None => unusable("Linear does not show this team to the app."),
+        Some(_) if !is_live(&found) => unusable("This team is archived. Choose another one."),
         Some(team) => CheckStep::Fine(team),
-        None => CheckStep::Unusable("Linear does not show this team to the app.".to_owned()),
     })
 }
 

@@ -11,8 +11,8 @@ use self::verdict::{error_code, verdict};
 use super::{
     Account, AccountAccess, AccountStep, Call, Category, CheckStep, Choosing, ClientAuth,
     ClientSettings, Connect, CredentialOf, Destination, Destinations, Host, Newcomer, OAuth2,
-    Outgoing, Pace, PickStep, Picking, Provider, Refresh, Reply, Revocation, SharedBy, Step,
-    TokenBody, TokenRefused, Tokens, Verdict,
+    Outgoing, Pace, PickStep, Picking, Provider, Refresh, Reply, Revocation, Revoke, SharedBy,
+    Step, TokenBody, TokenRefused, Tokens, Verdict,
 };
 
 /// Slack.
@@ -46,7 +46,7 @@ pub(super) const SLACK: Provider = Provider {
         refresh: Refresh::Rotates,
         tokens,
         account,
-        revoke: Some(revoke),
+        revoke: Some(Revoke { call: revoke, is_done: is_revoked }),
         revoke_url: |_, _| Some("https://app.slack.com/".to_owned()),
     }),
     credential: CredentialOf::Connection,
@@ -268,11 +268,17 @@ fn check(choosing: &Choosing<'_>, replies: &[Reply]) -> CheckStep {
     }
 }
 
-fn revoke(revocation: &Revocation<'_>) -> Call {
+/// Only a token itself can be taken back.
+fn revoke(revocation: &Revocation<'_>) -> Option<Call> {
     let call = Call::post(revocation.hosts.url("web", "/api/auth.revoke")).form(&[]);
-    match revocation.access_token {
-        Some(token) => call.bearer(token),
-        None => call,
+    revocation.access_token.map(|token| call.bearer(token))
+}
+
+/// A token that opens nothing any more needs no taking back.
+fn is_revoked(reply: &Reply) -> bool {
+    match error_code(reply) {
+        Some(code) => matches!(code.as_str(), "token_revoked" | "account_inactive"),
+        None => reply.is_success() && reply.json()["ok"] == true,
     }
 }
 

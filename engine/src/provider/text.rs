@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::Outgoing;
-use crate::event::{BODY_CHARS_MAX, Severity};
+use crate::event::{BODY_CHARS_MAX, DIGEST, Severity};
 
 /// Stands where a text was cut. Where markup allows, providers give [`clip`] the same with a link.
 pub const CUT: &str = "… View in Deptex";
@@ -60,17 +60,24 @@ impl Message {
 
     /// How bad it is, with a capital: `Critical`.
     pub fn severity_word(&self) -> &'static str {
-        match self.severity {
-            Severity::Critical => "Critical",
-            Severity::High => "High",
-            Severity::Medium => "Medium",
-            Severity::Low => "Low",
-            Severity::Info => "Info",
-        }
+        word(self.severity)
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "Critical",
+        Severity::High => "High",
+        Severity::Medium => "Medium",
+        Severity::Low => "Low",
+        Severity::Info => "Info",
     }
 }
 
 fn lines(out: &Outgoing<'_>) -> Vec<(&'static str, String)> {
+    if out.event.kind == DIGEST {
+        return collected(out.data);
+    }
     let known: [(&'static str, &[&str]); 5] = [
         ("Package", &["package", "dependency_name"]),
         ("Version", &["version"]),
@@ -84,6 +91,18 @@ fn lines(out: &Outgoing<'_>) -> Vec<(&'static str, String)> {
         .filter_map(|(label, names)| Some((label, fact(out.data, names)?)))
         .chain([("When", when)])
         .collect()
+}
+
+/// The events that a digest names, each by its severity, and how many it does not name.
+fn collected(data: &Value) -> Vec<(&'static str, String)> {
+    let named = data["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let line = |event: &Value| {
+        let severity = event["severity"].as_str().and_then(Severity::read)?;
+        Some((word(severity), clip(&plain(event["title"].as_str()?), FACT_CHARS_MAX, "…")))
+    };
+    let more = data["more"].as_u64().filter(|more| *more > 0);
+    let more = more.map(|more| ("More", format!("{more} others, in Deptex")));
+    named.iter().filter_map(line).chain(more).collect()
 }
 
 /// The first of these names that has a text or a number.

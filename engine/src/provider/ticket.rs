@@ -25,7 +25,7 @@ const TEXT_CHARS_MAX: usize = 4_000;
 /// Whether an earlier attempt may have made what this one is about to make: it may have arrived
 /// unheard, or have failed between a comment and the step after it.
 pub(super) fn may_repeat(out: &Outgoing<'_>) -> bool {
-    out.may_have_arrived || out.attempt > 1 || out.replay
+    out.may_have_arrived() || out.attempt > 1 || out.replay
 }
 
 /// What the mark of a new ticket is made of. A ticket that takes the place of one that people

@@ -18,6 +18,7 @@ use crate::{
 pub(super) const BOTH: &str = "both";
 
 const RULES: Rules = Rules {
+    provider: "Asana",
     callback: "/api/integrations/asana/org-callback",
     redirect_uri_is_optional: false,
     fixed: &[],

@@ -14,6 +14,7 @@ use crate::{
 };
 
 const RULES: Rules = Rules {
+    provider: "Bitbucket",
     callback: "/api/integrations/bitbucket/org-callback",
     redirect_uri_is_optional: true,
     fixed: &[],

@@ -2,7 +2,7 @@
 
 use super::{Bitbucket, Repository};
 use crate::{
-    page::{escape, link, page as whole_page},
+    page::{escape, link, mark, page as whole_page, thread},
     server::{
         reply::{Outcome, Reply},
         route::Turn,
@@ -24,22 +24,12 @@ pub(super) fn page(bitbucket: &Bitbucket) -> String {
 fn shown(bitbucket: &Bitbucket, repository: &Repository) -> String {
     let mut inside = String::new();
     for status in &repository.statuses {
-        inside.push_str(&format!(
-            "<article><span class=\"state\">{}</span><b>{}</b> {} <small>{}</small></article>",
-            escape(&status.state),
-            link(&status.url, &status.name),
-            escape(&status.description),
-            escape(status.sha.get(..7).unwrap_or_default())
-        ));
+        let name = link(&status.url, &status.name);
+        inside.push_str(&mark(&status.state, &name, &status.description, &status.sha));
     }
     for request in repository.pull_requests.iter().filter(|known| !known.comments.is_empty()) {
-        let said: String = request
-            .comments
-            .iter()
-            .map(|comment| format!("<pre>{}</pre><hr>", escape(&comment.raw)))
-            .collect();
-        let title = escape(&request.title);
-        inside.push_str(&format!("<article><b>#{} {title}</b>{said}</article>", request.id));
+        let title = format!("#{} {}", request.id, request.title);
+        inside.push_str(&thread(true, &title, request.comments.iter().map(|comment| &comment.raw)));
     }
     if inside.is_empty() {
         return String::new();

@@ -14,6 +14,7 @@ use crate::{
 };
 
 const RULES: Rules = Rules {
+    provider: "Discord",
     callback: "/api/integrations/discord/org-callback",
     redirect_uri_is_optional: false,
     fixed: &[],

@@ -3,25 +3,29 @@
 mod api;
 mod consent;
 mod limits;
+mod page;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::{
     breakage::Answer,
     mock::Mock,
     oauth::random,
-    page,
     server::{
         reply::Reply,
         request::Request,
         route::{Route, Service, Urls},
     },
 };
+
+/// How many messages a channel takes in a second. More are taken all the same, unless a test says
+/// otherwise.
+const BUCKET: usize = 5;
 
 /// What Discord knows.
 #[derive(Debug)]
@@ -154,8 +158,8 @@ impl Service for Discord {
     fn dress(&self, reply: Reply, request: &Request, now: DateTime<Utc>) -> Reply {
         match request.path.starts_with("/api/") && reply.status != 429 {
             true => reply
-                .header("x-ratelimit-limit", 5)
-                .header("x-ratelimit-remaining", 4)
+                .header("x-ratelimit-limit", BUCKET)
+                .header("x-ratelimit-remaining", self.left(request, now))
                 .header("x-ratelimit-reset", format!("{}.470", now.timestamp() + 1))
                 .header("x-ratelimit-reset-after", "1.000")
                 .header("x-ratelimit-bucket", "abcd1234"),
@@ -170,20 +174,18 @@ impl Service for Discord {
     }
 
     fn page(&self, _urls: &Urls) -> String {
-        let mut body = String::new();
-        for channel in self.guilds.iter().flat_map(|guild| &guild.channels) {
-            for message in self.messages.iter().filter(|message| message.channel == channel.id) {
-                let (name, text) = (page::escape(&channel.name), page::escape(&message.rendered()));
-                body.push_str(&format!(
-                    "<article><small>#{name}</small><pre>{text}</pre></article>"
-                ));
-            }
-        }
-        page::page("Discord", if body.is_empty() { "<p>No messages yet.</p>" } else { &body })
+        page::page(self)
     }
 }
 
 impl Discord {
+    /// How many more messages a channel takes in this second.
+    fn left(&self, request: &Request, now: DateTime<Utc>) -> usize {
+        let is_there = |m: &&Message| request.path.contains(&format!("/{}/", m.channel));
+        let is_recent = |m: &&Message| now.signed_duration_since(m.at) < TimeDelta::seconds(1);
+        BUCKET.saturating_sub(self.messages.iter().filter(is_there).filter(is_recent).count())
+    }
+
     pub(crate) fn bot_token(&self) -> &str {
         &self.bot_token
     }
@@ -274,6 +276,14 @@ impl Mock<Discord> {
     #[must_use]
     pub fn error(&self, status: u16, code: u64, message: &str) -> Answer {
         Answer::json(status, &json!({ "code": code, "message": message }))
+    }
+
+    /// What was asked is done, and it was the last that the channel takes for a while.
+    #[must_use]
+    pub fn last_of_bucket(&self, wait: Duration) -> Answer {
+        Answer::real()
+            .header("x-ratelimit-remaining", 0)
+            .header("x-ratelimit-reset-after", format!("{:.3}", wait.as_secs_f64()))
     }
 
     /// 429: seconds with decimals in the body, whole ones in the header.

@@ -18,6 +18,7 @@ use crate::{
 
 /// Of installations' tokens: an hour, and nothing to renew them with.
 const MINTED: Rules = Rules {
+    provider: "GitHub",
     callback: "",
     redirect_uri_is_optional: true,
     fixed: &[],

@@ -15,6 +15,7 @@ use crate::{
 
 /// Of users' tokens. An App's are not asked for scopes: what it may is set where it is registered.
 const RULES: Rules = Rules {
+    provider: "GitHub",
     callback: "/api/integrations/github/callback",
     redirect_uri_is_optional: true,
     fixed: &[],
@@ -105,7 +106,7 @@ pub(super) fn install(turn: &mut Turn<'_, GitHub>) -> Outcome {
         let query = oauth::sent_back(&turn.request.path, &[("state", state)]);
         let wanted: Vec<String> =
             super::PERMISSIONS.iter().map(|(name, level)| format!("{name}: {level}")).collect();
-        return Ok(page::consent(&query, &wanted, &choices));
+        return Ok(page::consent(RULES.provider, &query, &wanted, &choices));
     }
     if decision == Some("deny") || std::mem::take(&mut turn.oauth.consent.denies) {
         // Whoever closes GitHub's page is not sent anywhere.

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use self::access::{Limit, error};
 pub use self::{
@@ -194,11 +194,16 @@ impl Service for GitHub {
         access::admit(request)
     }
 
-    fn dress(&self, reply: Reply, request: &Request, _now: DateTime<Utc>) -> Reply {
+    fn dress(&self, reply: Reply, request: &Request, now: DateTime<Utc>) -> Reply {
         match request.host {
             "api" => reply
                 .header("x-github-request-id", random("").to_uppercase())
-                .header("x-github-api-version-selected", "2022-11-28"),
+                .header("x-github-api-version-selected", "2022-11-28")
+                .header("x-ratelimit-limit", 5_000)
+                .header("x-ratelimit-remaining", 4_999)
+                .header("x-ratelimit-used", 1)
+                .header("x-ratelimit-resource", "core")
+                .header("x-ratelimit-reset", (now + TimeDelta::hours(1)).timestamp()),
             _ => reply,
         }
     }

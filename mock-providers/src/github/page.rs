@@ -2,7 +2,7 @@
 
 use super::{GitHub, Repository};
 use crate::{
-    page::{escape, link, page as whole_page},
+    page::{escape, link, mark, page as whole_page, thread},
     server::{
         reply::{Outcome, Reply},
         route::Turn,
@@ -28,26 +28,13 @@ fn shown(repository: &Repository) -> String {
             Some(url) => link(url, &status.context),
             None => escape(&status.context),
         };
-        inside.push_str(&format!(
-            "<article><span class=\"state\">{}</span><b>{name}</b> {} <small>{}</small></article>",
-            escape(&status.state),
-            escape(&status.description),
-            escape(status.sha.get(..7).unwrap_or_default())
-        ));
+        inside.push_str(&mark(&status.state, &name, &status.description, &status.sha));
     }
     for issue in repository.issues.iter().filter(|i| !i.is_pull_request || !i.comments.is_empty()) {
-        let (class, state) = if issue.is_open { ("", "open") } else { ("done", "closed") };
         let said = issue.comments.iter().map(|comment| &comment.body);
-        let said: String = std::iter::once(&issue.body)
-            .chain(said)
-            .filter(|text| !text.is_empty())
-            .map(|text| format!("<pre>{}</pre><hr>", escape(text)))
-            .collect();
-        inside.push_str(&format!(
-            "<article><span class=\"state {class}\">{state}</span><b>#{} {}</b>{said}</article>",
-            issue.number,
-            escape(&issue.title)
-        ));
+        let title = format!("#{} {}", issue.number, issue.title);
+        let said = std::iter::once(&issue.body).chain(said);
+        inside.push_str(&thread(issue.is_open, &title, said));
     }
     if inside.is_empty() {
         return String::new();

@@ -16,6 +16,7 @@ use crate::{
 };
 
 const RULES: Rules = Rules {
+    provider: "GitLab",
     callback: "/api/integrations/gitlab/org-callback",
     redirect_uri_is_optional: false,
     fixed: &[],

@@ -2,7 +2,7 @@
 
 use super::{GitLab, Issue, Project};
 use crate::{
-    page::{escape, link, page as whole_page},
+    page::{escape, link, mark, page as whole_page, thread},
     server::{
         reply::{Outcome, Reply},
         route::Turn,
@@ -28,12 +28,7 @@ fn shown(project: &Project) -> String {
             Some(url) => link(url, &status.name),
             None => escape(&status.name),
         };
-        inside.push_str(&format!(
-            "<article><span class=\"state\">{}</span><b>{name}</b> {} <small>{}</small></article>",
-            escape(&status.state),
-            escape(&status.description),
-            escape(status.sha.get(..7).unwrap_or_default())
-        ));
+        inside.push_str(&mark(&status.state, &name, &status.description, &status.sha));
     }
     let requests = project.merge_requests.iter().filter(|request| !request.notes.is_empty());
     inside.extend(project.issues.iter().map(|issue| shown_thread(issue, "#")));
@@ -45,16 +40,7 @@ fn shown(project: &Project) -> String {
 }
 
 fn shown_thread(issue: &Issue, sign: &str) -> String {
-    let (class, state) = if issue.is_open { ("", "open") } else { ("done", "closed") };
     let notes = issue.notes.iter().map(|note| &note.body);
-    let said: String = std::iter::once(&issue.description)
-        .chain(notes)
-        .filter(|text| !text.is_empty())
-        .map(|text| format!("<pre>{}</pre><hr>", escape(text)))
-        .collect();
-    format!(
-        "<article><span class=\"state {class}\">{state}</span><b>{sign}{} {}</b>{said}</article>",
-        issue.iid,
-        escape(&issue.title)
-    )
+    let said = std::iter::once(&issue.description).chain(notes);
+    thread(issue.is_open, &format!("{sign}{} {}", issue.iid, issue.title), said)
 }

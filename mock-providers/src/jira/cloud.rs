@@ -41,6 +41,7 @@ struct Site {
 const ALL_SITES: &str = "all";
 
 const RULES: Rules = Rules {
+    provider: "Jira",
     callback: "/api/integrations/jira/org-callback",
     redirect_uri_is_optional: false,
     fixed: &[("audience", "api.atlassian.com"), ("prompt", "consent")],
@@ -164,6 +165,7 @@ impl Service for JiraCloud {
             "api" => reply
                 .header("x-ratelimit-limit", 65_000)
                 .header("x-ratelimit-remaining", 60_000)
+                .header("x-ratelimit-nearlimit", false)
                 .header(
                     "x-ratelimit-reset",
                     full_hour(now).to_rfc3339_opts(SecondsFormat::Secs, true),

@@ -15,6 +15,7 @@ use crate::{
 };
 
 const RULES: Rules = Rules {
+    provider: "Linear",
     callback: "/api/integrations/linear/org-callback",
     redirect_uri_is_optional: false,
     // Linear would do without. But then people could not choose another workspace, and issues would

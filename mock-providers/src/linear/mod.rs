@@ -3,7 +3,6 @@
 mod consent;
 mod errors;
 mod graphql;
-mod markdown;
 mod page;
 mod resolve;
 mod schema;

@@ -1,7 +1,8 @@
 //! Issues as people see them.
 
-use super::{Linear, markdown, workspace::Issue};
+use super::{Linear, workspace::Issue};
 use crate::{
+    markdown,
     page::{escape, link, page as whole_page, refusal},
     server::{
         reply::{Outcome, Reply},

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::markdown;
+use crate::markdown;
 
 /// Everything of one workspace.
 #[derive(Debug)]

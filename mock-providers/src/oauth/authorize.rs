@@ -39,7 +39,7 @@ pub(crate) fn consent<S>(
     more: impl FnOnce(&str) -> Vec<(&'static str, String)>,
 ) -> Outcome {
     let asked = Asked::read(turn, rules).map_err(|why| page::refusal(400, &why))?;
-    let choice = match choose(turn, &asked.scopes, choices)? {
+    let choice = match choose(turn, rules, &asked.scopes, choices)? {
         Decided::Shown(page) => return Ok(page),
         Decided::Denied => {
             let back = [("error", "access_denied".to_owned()), ("state", asked.state)];
@@ -80,13 +80,14 @@ enum Decided {
 
 fn choose<S>(
     turn: &mut Turn<'_, S>,
+    rules: &Rules,
     scopes: &[String],
     choices: &[Choice],
 ) -> Result<Decided, Reply> {
     let decision = turn.request.query("decision");
     if turn.oauth.place.is_interactive && decision.is_none() {
         let here = format!("{}?{}", turn.request.path, encoded(&turn.request.query));
-        return Ok(Decided::Shown(page::consent(&here, scopes, choices)));
+        return Ok(Decided::Shown(page::consent(rules.provider, &here, scopes, choices)));
     }
     if decision == Some("deny") || std::mem::take(&mut turn.oauth.consent.denies) {
         return Ok(Decided::Denied);

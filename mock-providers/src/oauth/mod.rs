@@ -18,6 +18,8 @@ use crate::server::reply::Reply;
 
 /// How one provider runs its authorization server.
 pub(crate) struct Rules {
+    /// What people call the provider.
+    pub(crate) provider: &'static str,
     /// The registered path that codes are sent to, on whatever host Relay is.
     pub(crate) callback: &'static str,
     /// Whether the address may be left out, at the consent page and after it.

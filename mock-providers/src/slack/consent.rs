@@ -13,6 +13,7 @@ use crate::{
 };
 
 const RULES: Rules = Rules {
+    provider: "Slack",
     callback: "/api/integrations/slack/org-callback",
     redirect_uri_is_optional: false,
     fixed: &[],

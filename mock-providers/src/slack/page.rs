@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Message, Slack, mrkdwn, rich_text};
 use crate::{
-    page::{escape, link, page as whole_page},
+    page::{self, escape, page as whole_page},
     server::{
         reply::{Outcome, Reply},
         route::Turn,
@@ -73,7 +73,7 @@ fn shown_block(block: &Value) -> String {
 
 fn shown_button(button: &Value) -> String {
     match (button["url"].as_str(), button["text"]["text"].as_str()) {
-        (Some(url), Some(label)) => format!("[{}] ", link(url, label)),
+        (Some(url), Some(label)) => page::button(url, label),
         _ => String::new(),
     }
 }

@@ -258,6 +258,21 @@ const OWN: &[Setting] = &[
     .default("64"),
     setting(
         Group::Delivery,
+        "RELAY_BREAKER_OPEN",
+        "How long a connection is left alone that failed ten times in a row, or half of the time; then \
+         one request finds out whether it is well. Twice as long each time that it is not, up to sixty \
+         times as long.",
+    )
+    .default("5s"),
+    setting(
+        Group::Delivery,
+        "RELAY_DISABLE_AFTER",
+        "How long a connection may take nothing until it is switched off; its organization's other \
+         connections are warned at 50, 75 and 90 % of it. `0` means never.",
+    )
+    .default("5d"),
+    setting(
+        Group::Delivery,
         "RELAY_RETENTION",
         "How long product events and attempts are kept.",
     )

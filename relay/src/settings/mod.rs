@@ -76,6 +76,9 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) worker_concurrency: u32,
     pub(crate) connection_concurrency: u32,
+    pub(crate) breaker_open: Duration,
+    /// `None`: never.
+    pub(crate) disable_after: Option<Duration>,
     pub(crate) retention: Duration,
     pub(crate) providers: ProvidersConfig,
     pub(crate) data_dir: PathBuf,
@@ -118,6 +121,8 @@ impl Settings {
             lease: env.or_default("RELAY_LEASE", parse::lease),
             worker_concurrency: env.or_default("RELAY_WORKER_CONCURRENCY", parse::count),
             connection_concurrency: env.or_default("RELAY_CONNECTION_CONCURRENCY", parse::count),
+            breaker_open: env.or_default("RELAY_BREAKER_OPEN", parse::duration),
+            disable_after: env.or_default("RELAY_DISABLE_AFTER", parse::disable_after),
             retention: env.or_default("RELAY_RETENTION", parse::retention),
             providers: providers::read(&mut env),
             data_dir: PathBuf::from(env.or_default("RELAY_DATA_DIR", parse::text)),

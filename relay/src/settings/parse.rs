@@ -120,6 +120,14 @@ pub(super) fn lease(text: &str) -> Result<Duration, Expected> {
     }
 }
 
+/// `0` means never.
+pub(super) fn disable_after(text: &str) -> Result<Option<Duration>, Expected> {
+    if text == "0" {
+        return Ok(None);
+    }
+    duration(text).map(Some).map_err(|_| "must be a time such as 5d, or 0 for never")
+}
+
 pub(super) fn retention(text: &str) -> Result<Duration, Expected> {
     match duration(text) {
         Ok(retention) if DAY <= retention.as_secs() => Ok(retention),
@@ -238,6 +246,12 @@ mod tests {
         assert!(count("1").is_ok() && count("0").is_err() && count("1e3").is_err());
         assert!(yes_or_no("true") == Ok(true) && yes_or_no("yes").is_err());
         assert!(lease("30s").is_ok() && lease("500ms").is_err() && lease("2h").is_err());
+        assert_eq!(disable_after("0"), Ok(None));
+        assert_eq!(
+            disable_after("5d").map(|window| window.map(|w| w.as_secs())),
+            Ok(Some(5 * DAY))
+        );
+        assert!(disable_after("").is_err() && disable_after("0s").is_err());
         assert!(retention("1d").is_ok() && retention("23h").is_err());
         assert!(membership("postgres").is_ok() && membership("Claims").is_err());
         assert!(log_format("json").is_ok() && log_format("xml").is_err());

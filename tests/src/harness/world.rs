@@ -206,6 +206,12 @@ impl World {
         self.database.url()
     }
 
+    /// The same by way of [`World::proxy`].
+    #[must_use]
+    pub fn proxied_url(&self) -> String {
+        self.database.url_through(self.proxy().port())
+    }
+
     /// What stands before Postgres, if the world was built so.
     #[must_use]
     pub fn proxy(&self) -> &FaultProxy {

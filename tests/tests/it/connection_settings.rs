@@ -182,10 +182,139 @@ async fn wrong_settings_are_refused_and_nothing_is_changed() {
     refuse(json!({ "retry_schedule": vec![1; 21] }), 422, "invalid_retry_schedule").await;
     refuse(json!({ "retry_schedule": [604_801] }), 422, "invalid_retry_schedule").await;
     refuse(json!({ "retry_schedule": [-1] }), 422, "invalid_field").await;
+    for (limit, code) in [
+        (json!({ "count": 0, "seconds": 1 }), "invalid_rate_limit"),
+        (json!({ "count": 100_001, "seconds": 1 }), "invalid_rate_limit"),
+        (json!({ "count": 1, "seconds": 3_601 }), "invalid_rate_limit"),
+        (json!({ "count": 1 }), "invalid_field"),
+        (json!({ "count": -1, "seconds": 1 }), "invalid_field"),
+        (json!({ "count": 1, "seconds": 1, "burst": 1 }), "unknown_field"),
+        (json!(10), "invalid_field"),
+    ] {
+        refuse(json!({ "rate_limit": limit }), 422, code).await;
+    }
+    for (ordering, code) in [
+        (json!({ "policy": "park" }), "invalid_ordering"),
+        (json!({ "policy": "park", "after": 0 }), "invalid_ordering"),
+        (json!({ "policy": "park", "after": 300 }), "invalid_ordering"),
+        (json!({ "policy": "block", "after": 1 }), "invalid_ordering"),
+        (json!({ "policy": "strict" }), "invalid_field"),
+        (json!("block"), "invalid_field"),
+    ] {
+        refuse(json!({ "ordering": ordering }), 422, code).await;
+    }
+    refuse(json!({ "digest_minutes": 15 }), 422, "digest_unsupported").await;
+    refuse(json!({ "digest_minutes": -1 }), 422, "invalid_field").await;
     refuse(json!({ "paused": "yes" }), 422, "invalid_field").await;
     refuse(json!({ "access_token": "x" }), 422, "unknown_field").await;
     refuse(json!([]), 400, "malformed_json").await;
     assert_eq!(world.relay.connection(org, hook.id).await.json(), before);
+}
+
+/// What an admin asks of us for a connection is kept, told, recorded once, and taken back with null.
+#[tokio::test]
+async fn limits_orders_and_digests_are_set_and_taken_back() {
+    let world = World::builder().workers(0).providers().start().await;
+    let org = new_id();
+    let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    let slack = world.relay.connect_whole(world.mocks(), org, "slack").await;
+    let slack: Uuid = slack["id"].as_str().and_then(|id| id.parse().ok()).expect("a UUID");
+    let jira = world.relay.connect(world.mocks(), org, "jira").await;
+    let jira: Uuid = jira["id"].as_str().and_then(|id| id.parse().ok()).expect("a UUID");
+    let set = async |id: Uuid, change: Value| world.relay.change(org, id, &change).await;
+    let limit = json!({ "count": 10, "seconds": 1 });
+    let park = json!({ "policy": "park", "after": 3 });
+    let all = json!({ "rate_limit": limit, "ordering": park });
+    let view = set(hook.id, all.clone()).await.expect(200).json();
+    assert_eq!((&view["rate_limit"], &view["ordering"]), (&limit, &park));
+    assert_eq!((&view["digest_minutes"], &view["version"]), (&Value::Null, &json!(3)));
+    assert_eq!(set(hook.id, all).await.expect(200).json(), view, "asked twice, recorded once");
+    let other = set(hook.id, json!({ "name": "Other" })).await.expect(200).json();
+    assert_eq!(
+        (&other["rate_limit"], &other["ordering"]),
+        (&limit, &park),
+        "what is left out stays"
+    );
+    let none = json!({ "rate_limit": null, "ordering": null, "digest_minutes": null });
+    let view = set(hook.id, none).await.expect(200).json();
+    assert_eq!((&view["rate_limit"], &view["ordering"]), (&Value::Null, &Value::Null));
+    for (id, change, code) in [
+        (jira, json!({ "ordering": { "policy": "skip" } }), "ordering_unsupported"),
+        (jira, json!({ "digest_minutes": 5 }), "digest_unsupported"),
+        (slack, json!({ "digest_minutes": 0 }), "invalid_digest"),
+        (slack, json!({ "digest_minutes": 70_000 }), "invalid_digest"),
+        (
+            slack,
+            json!({ "digest_minutes": 5, "ordering": { "policy": "skip" } }),
+            "ordering_with_digest",
+        ),
+    ] {
+        let refused = set(id, change.clone()).await.expect(422);
+        assert_eq!(refused.code(), code, "{change}");
+    }
+    set(jira, json!({ "rate_limit": limit })).await.expect(200);
+    let view = set(slack, json!({ "digest_minutes": 1_440 })).await.expect(200).json();
+    assert_eq!(view["digest_minutes"], 1_440);
+    let refused = set(slack, json!({ "ordering": { "policy": "block" } })).await.expect(422);
+    assert_eq!(refused.code(), "ordering_with_digest");
+    let instead = json!({ "ordering": { "policy": "block" }, "digest_minutes": null });
+    let view = set(slack, instead).await.expect(200).json();
+    assert_eq!(
+        (&view["ordering"], &view["digest_minutes"]),
+        (&json!({ "policy": "block" }), &Value::Null)
+    );
+}
+
+/// The frontend's list shows Slack's channel from the metadata: it is the one that was chosen.
+#[tokio::test]
+async fn another_channel_is_the_one_that_the_list_shows() {
+    let world = World::builder().workers(0).providers().start().await;
+    let org = new_id();
+    let slack = world.relay.connect_whole(world.mocks(), org, "slack").await;
+    let consented = slack["metadata"]["channel"].clone();
+    let choices = world.relay.destinations(org, &slack["id"]).await;
+    let another = choices.iter().find(|c| c["name"] != consented).expect("a second channel");
+    world.relay.choose(org, &slack["id"], &json!({ "id": another["id"] })).await.expect(200);
+    let path = format!("/api/integrations/organizations/{org}/connections");
+    let list = world.relay.admin(org, Method::GET, &path, None).await.expect(200).json();
+    let shown = &list[0]["metadata"];
+    assert_eq!((&shown["channel"], &shown["channel_id"]), (&another["name"], &another["id"]));
+    assert_eq!(shown["incoming_webhook"]["channel"], another["name"]);
+}
+
+/// What was promised and not tried goes into the lane with the setting, and comes out of it due at once.
+#[tokio::test]
+async fn what_waits_follows_its_connection_into_a_lane_and_out_of_it() {
+    let world = World::builder().workers(0).providers().start().await;
+    let org = new_id();
+    let slack = world.relay.connect_whole(world.mocks(), org, "slack").await;
+    let id: Uuid = slack["id"].as_str().and_then(|id| id.parse().ok()).expect("a UUID");
+    let (in_lane, tried) = (new_id(), new_id());
+    let waiting = async || -> Vec<(bool, bool)> {
+        let look = "select shard >= 64, due_at <= now() from relay.outbox order by event_id";
+        sqlx::query_as(look).fetch_all(world.sql()).await.expect("the database answers")
+    };
+    let change = async |change: Value| {
+        world.relay.change(org, id, &change).await.expect(200);
+    };
+    world.relay.emit(&event(org, "policy.violation", json!({ "rule": in_lane }))).await;
+    world.relay.emit(&event(org, "policy.violation", json!({ "rule": tried }))).await;
+    sqlx::query(
+        "update relay.outbox set attempt = 1, class = 1, due_at = now() + interval '1 hour'
+         where event_id = (select max(event_id::text)::uuid from relay.outbox)",
+    )
+    .execute(world.sql())
+    .await
+    .expect("a superuser may");
+    assert_eq!(waiting().await, [(false, true), (false, false)]);
+    change(json!({ "ordering": { "policy": "block" } })).await;
+    assert_eq!(waiting().await, [(true, true), (false, false)], "what was tried stays outside");
+    change(json!({ "ordering": null, "digest_minutes": 60 })).await;
+    assert_eq!(waiting().await, [(true, true), (false, false)]);
+    world.relay.emit(&event(org, "policy.violation", json!({ "rule": "later" }))).await;
+    assert_eq!(waiting().await[2], (true, false), "it waits for the end of the hour");
+    change(json!({ "digest_minutes": null })).await;
+    assert_eq!(waiting().await, [(false, true), (false, false), (false, true)]);
 }
 
 /// The routes of teams and projects mirror the organization's; each serves its own alone.

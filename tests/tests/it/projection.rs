@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, World, event, new_id};
+use tests::{Answer, LONG, World, event, new_id};
 use uuid::Uuid;
 
 use super::command::{self, Finished};
@@ -24,7 +24,7 @@ async fn some_command(world: &World, org: Uuid, hooks: &[Uuid]) {
     let pick = |count: usize| rand::random::<u32>() as usize % count;
     let id = hooks[pick(hooks.len())];
     let custom = format!("/api/integrations/organizations/{org}/custom-integrations/{id}");
-    match pick(10) {
+    match pick(12) {
         0 => drop(world.relay.change(org, id, &json!({ "paused": true })).await),
         1 => drop(world.relay.change(org, id, &json!({ "paused": false })).await),
         2 => {
@@ -55,7 +55,19 @@ async fn some_command(world: &World, org: Uuid, hooks: &[Uuid]) {
             let change = json!({ "webhook_url": url, "icon_url": "https://cdn.example/i.png" });
             drop(world.relay.admin(org, Method::PUT, &custom, Some(&change)).await);
         }
-        7 if pick(3) == 0 => drop(world.relay.delete_connection(org, id).await),
+        7 => {
+            let orders =
+                [json!(null), json!({ "policy": "skip" }), json!({ "policy": "park", "after": 2 })];
+            let limits = [json!(null), json!({ "count": 1 + pick(50), "seconds": 1 })];
+            let change = json!({ "ordering": orders[pick(3)], "rate_limit": limits[pick(2)] });
+            drop(world.relay.change(org, id, &change).await);
+        }
+        8 => {
+            let values = [json!(null), json!("a"), json!("b")];
+            let change = json!({ "headers": { "X-A": values[pick(3)], "X-B": values[pick(3)] } });
+            drop(world.relay.change(org, id, &change).await);
+        }
+        9 if pick(3) == 0 => drop(world.relay.delete_connection(org, id).await),
         _ => {
             let body = event(org, "a.b", json!({ "n": pick(5) }));
             world.relay.try_emit(&body).await.expect(202);
@@ -84,6 +96,9 @@ async fn rebuilding_the_read_model_gives_what_is_live() {
         some_command(&world, org, &hooks).await;
     }
     world.run_until_idle().await;
+    // What follows from a settlement is recorded after it, and before the workers end.
+    world.workers[0].sigterm();
+    world.workers[0].wait_exit(LONG).await;
     let live = rows(&world).await;
     let check = projection(&world, "check").await.good().json();
     assert_eq!((&check["streams"], &check["different"]), (&json!(6), &json!([])));
@@ -115,6 +130,10 @@ async fn a_damaged_row_is_found_and_repaired() {
         "conditions = '{}', conditions_path = '$.a == 1'",
         "team_id = gen_random_uuid()",
         "retry_schedule = '{1}'",
+        "header_names = '{X-Evil}'",
+        "rate_limit_count = 1, rate_limit_seconds = 3600",
+        "ordering = 'park', ordering_after = 1",
+        "digest_minutes = 1440",
     ];
     for damage in damages {
         let update = format!(

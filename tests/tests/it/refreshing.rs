@@ -24,7 +24,7 @@ use engine::{
 use mock_providers::{Answer, Matcher, MockProviders};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tests::{LONG, World, event, new_id, wait_until};
+use tests::{World, WorldBuilder};
 use url::Url;
 use uuid::Uuid;
 
@@ -39,9 +39,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) async fn new() -> Self {
+        Self::of(World::builder()).await
+    }
+
+    pub(crate) async fn of(builder: WorldBuilder) -> Self {
         let mocks = MockProviders::start().await;
         mocks.set_relay_url(RELAY_URL);
-        let world = World::builder().api(0).workers(0).start().await;
+        let world = builder.api(0).workers(0).start().await;
         Self { world, mocks, organization_id: Uuid::now_v7().into() }
     }
 
@@ -51,7 +55,12 @@ impl Place {
 
     /// What one process has.
     pub(crate) async fn process(&self) -> Engine {
-        let url = Secret::new(self.world.database_url());
+        self.process_at(self.world.database_url()).await
+    }
+
+    /// The same, where the database is found elsewhere.
+    pub(crate) async fn process_at(&self, database_url: String) -> Engine {
+        let url = Secret::new(database_url);
         let sizes = PoolSizes { api: 4, ingest: 1, work: 4 };
         let db = Db::connect(&url, sizes).await.expect("a database");
         let policy = EgressPolicy::default();
@@ -284,43 +293,6 @@ async fn an_operators_mistake_and_a_bad_hour_leave_the_connection_alone() {
     assert_eq!(ours.err(), Some(TokenUnavailable::Operator("invalid_client")));
     assert_eq!(now(&engine, id).await, connection);
     assert_eq!(place.kinds(id).await, ["connected"]);
-}
-
-/// A worker dies between the provider's answer and its storing: the old refresh token is all there is.
-/// Linear repeats its answer; at GitLab the grant is over, nothing is lost, and the admin is told.
-#[tokio::test]
-async fn a_kill_between_the_new_tokens_and_their_storing_loses_no_delivery() {
-    let mut world = World::builder().providers().workers(0).start().await;
-    let org = new_id();
-    world.relay.connect_whole(world.mocks(), org, "linear").await;
-    let gitlab = world.relay.connect_whole(world.mocks(), org, "gitlab").await;
-    let gitlab = gitlab["id"].as_str().and_then(|id| id.parse().ok()).expect("a UUID");
-    world.mocks().linear().expire_tokens();
-    world.mocks().gitlab().expire_tokens();
-    let data = json!({ "vulnerability_id": "CVE-2026-1", "package": "lodash", "project": "p" });
-    world.relay.emit(&event(org, "vulnerability.found", data)).await;
-    for _ in 0..2 {
-        world.add_worker(&[("RELAY_FAULT", "abort:connection.token_refreshed")]);
-    }
-    for worker in &world.workers {
-        assert!(!worker.wait_exit(LONG).await.success());
-    }
-    world.add_worker(&[]);
-    wait_until("the issue at Linear", LONG, || async {
-        (world.mocks().linear().issues().len() == 1).then_some(())
-    })
-    .await;
-    wait_until("GitLab to be in error", LONG, || async {
-        let now = world.relay.connection(org, gitlab).await.expect(200).json();
-        (now["status"] == "error").then_some(())
-    })
-    .await;
-    world.relay.connect(world.mocks(), org, "gitlab").await;
-    world.run_until_idle().await;
-    let projects = ["acme/shop", "acme/platform/website"];
-    let issues = projects.map(|path| world.mocks().gitlab().issues(path).len());
-    assert_eq!(issues.iter().sum::<usize>(), 1);
-    assert_eq!(world.mocks().linear().issues().len(), 1);
 }
 
 /// Rows of the old core have no history: the first change begins it with what they were.

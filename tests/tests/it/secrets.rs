@@ -11,7 +11,7 @@ const OLD_KEY: &str = "b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQtb2xkLW9sZC0=";
 const NEW_KEY: &str = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldy0=";
 
 /// Every row of every table of ours, as text.
-async fn everything(world: &World) -> Vec<(String, String)> {
+pub(crate) async fn everything(world: &World) -> Vec<(String, String)> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname = 'relay' and c.relkind in ('r', 'v')",
@@ -109,7 +109,7 @@ async fn metrics(log: &str) -> String {
     text
 }
 
-async fn reseal(world: &World, key: &str, previous: &str) -> Finished {
+pub(crate) async fn reseal(world: &World, key: &str, previous: &str) -> Finished {
     let database = world.database_url();
     let environment = [
         ("DATABASE_URL", database.as_str()),

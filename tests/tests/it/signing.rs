@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use tests::{Answer, Arrival, World, event, new_id};
+use tests::{Answer, Answered, Arrival, World, event, new_id};
+use uuid::Uuid;
 
-use super::command;
+use super::{command, secrets::everything};
 
 /// Where `scripts/setup-verifiers` put the libraries of receivers.
 fn verifiers() -> PathBuf {
@@ -170,6 +171,117 @@ async fn b20_i44_in_an_overlap_the_libraries_accept_either_secret_in_any_order()
             assert_eq!(accepts, expected, "{who} of case {at}");
         }
     }
+}
+
+async fn regenerate(world: &World, org: Uuid, id: Uuid, change: Value) -> Answered {
+    let path = format!("/api/integrations/organizations/{org}/custom-integrations/{id}");
+    let mut body = json!({ "regenerate_secret": true });
+    body.as_object_mut().expect("an object").extend(change.as_object().expect("one too").clone());
+    world.relay.admin(org, reqwest::Method::PUT, &path, Some(&body)).await
+}
+
+/// B21: ten earlier secrets may live at once; an eleventh is refused, and nothing of the refusal stays.
+#[tokio::test]
+async fn b21_more_than_ten_live_old_secrets_are_refused() {
+    let world = World::start().await;
+    let org = new_id();
+    let url = world.receiver.url("/hook");
+    let hook = world.relay.create_custom(org, &url).await;
+    let mut newest = hook.secret.clone();
+    for _ in 0..10 {
+        let overlap = json!({ "secret_overlap_seconds": 3600 });
+        let changed = regenerate(&world, org, hook.id, overlap).await.expect(200).json();
+        newest = changed["secret"].as_str().expect("shown once").to_owned();
+        world.relay.keep_secret(&url, &newest);
+    }
+    for overlap in [3600, 0] {
+        let change = json!({ "secret_overlap_seconds": overlap, "signing": "ed25519" });
+        let refused = regenerate(&world, org, hook.id, change).await.expect(400);
+        assert_eq!(refused.code(), "too_many_secrets");
+    }
+    world.relay.emit(&event(org, "a.b", json!({}))).await;
+    let arrival = &world.receiver.wait_for("/hook", 1).await[0];
+    assert_eq!(arrival.header("webhook-signature").split(' ').count(), 11);
+    assert_eq!(arrival.verify(&newest), Ok(()));
+    let version = world.relay.connection(org, hook.id).await.json()["version"].clone();
+    assert_eq!(version, 11, "what is refused is no event");
+}
+
+/// B21: a receiver that changes from a shared secret to a key pair gets both signatures in the overlap;
+/// the documented header is an HMAC, so it goes with the shared secret and comes back with one.
+#[tokio::test]
+async fn b21_a_change_to_a_key_pair_signs_with_both_in_the_overlap() {
+    verifiers();
+    let world = World::start().await;
+    let org = new_id();
+    let url = world.receiver.url("/hook");
+    let hook = world.relay.create_custom(org, &url).await;
+    let change = json!({ "signing": "ed25519", "secret_overlap_seconds": 3600 });
+    let changed = regenerate(&world, org, hook.id, change).await.expect(200).json();
+    assert_eq!(changed.as_object().map(|answer| answer.len()), Some(2), "{changed}");
+    let public = changed["public_key"].as_str().expect("what verifies").to_owned();
+    assert!(public.starts_with("whpk_"), "{public}");
+    world.receiver.expect_secret("/hook", &public);
+    let arrive = async |count: usize| {
+        world.relay.emit(&event(org, "a.b", json!({}))).await;
+        world.receiver.wait_for("/hook", count).await.pop().expect("it arrived")
+    };
+    let both = arrive(1).await;
+    let kinds = |arrival: &Arrival| -> Vec<String> {
+        let signatures = arrival.header("webhook-signature").split(' ');
+        signatures.map(|one| one.split(',').next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(kinds(&both), ["v1a", "v1"]);
+    assert_eq!(both.verify(&public), Ok(()));
+    assert_eq!(both.verify(&hook.secret), Ok(()), "in both headers");
+    // Libraries that know nothing of key pairs go by the shared secret.
+    for (who, accepts) in judge(&[case(&both, &hook.secret)]).await.concat() {
+        assert!(accepts, "{who} stumbles over the signature of a key pair");
+    }
+    let other = regenerate(&world, org, hook.id, json!({ "signing": "ed25519" })).await;
+    let other = other.expect(200).json()["public_key"].as_str().expect("another").to_owned();
+    assert!(both.verify(&other).is_err(), "a key pair of its own");
+    world.receiver.expect_secret("/hook", &other);
+
+    // No overlap was asked for: the first pair and the shared secret are dead.
+    let alone = arrive(2).await;
+    assert_eq!((kinds(&alone), alone.header("x-deptex-signature")), (vec!["v1a".to_owned()], ""));
+    assert_eq!(alone.verify(&other), Ok(()));
+    assert!(alone.verify(&public).is_err());
+    // What verifies can be looked up at any time; what signs stands nowhere.
+    let view = world.relay.connection(org, hook.id).await.expect(200).json();
+    assert_eq!(view["metadata"]["public_key"], other);
+    for (table, text) in everything(&world).await {
+        assert!(!text.contains("whsk_"), "a private key stands in {table}");
+    }
+
+    let back = regenerate(&world, org, hook.id, json!({ "secret_overlap_seconds": 3600 })).await;
+    let back = back.expect(200).json();
+    let secret = back["secret"].as_str().expect("a shared secret").to_owned();
+    assert_eq!(back["public_key"], Value::Null);
+    world.relay.keep_secret(&url, &secret);
+    let last = arrive(3).await;
+    assert_eq!(kinds(&last), ["v1", "v1a"]);
+    assert_eq!((last.verify(&secret), last.verify(&other)), (Ok(()), Ok(())));
+    let view = world.relay.connection(org, hook.id).await.expect(200).json();
+    assert_eq!(view["metadata"]["public_key"], Value::Null);
+}
+
+/// B21: how to sign is chosen for a new secret, among what there is.
+#[tokio::test]
+async fn b21_signing_is_chosen_with_a_new_secret_only() {
+    let world = World::builder().workers(0).start().await;
+    let org = new_id();
+    let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    for (change, code) in [
+        (json!({ "signing": "ed25519", "regenerate_secret": false }), "invalid_signing"),
+        (json!({ "signing": "rsa" }), "invalid_field"),
+        (json!({ "signing": 5 }), "invalid_field"),
+    ] {
+        let refused = regenerate(&world, org, hook.id, change.clone()).await.expect(400);
+        assert_eq!(refused.code(), code, "{change}");
+    }
+    assert_eq!(world.relay.connection(org, hook.id).await.json()["version"], 1);
 }
 
 /// B4: one id through all attempts; the timestamp and the signatures are each attempt's own.

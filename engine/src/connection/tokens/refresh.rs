@@ -1,11 +1,14 @@
-//! One refresh: the refresh token is spent, and what comes back is stored before anybody uses it.
+//! One refresh: the refresh token is spent, and what comes back is stored, as long as the lease holds.
 
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Assessed, Held, LATER, MARGIN, Need, TokenUnavailable, WAIT_MAX, load, release};
+use super::{
+    Assessed, Held, LATER, LEASE, MARGIN, Need, TokenUnavailable, WAIT_MAX, load, release,
+};
 use crate::{
     connection::{
         Actor, Connection, ConnectionError, ConnectionEvent, Status, install, record,
@@ -23,9 +26,11 @@ use crate::{
     secret::{Place, Purpose, Secret, same_secret},
 };
 
-/// How long it is tried to store what cannot be had a second time.
-const STORE_MAX: Duration = Duration::from_secs(120);
-/// How often.
+/// The least that must be left of the lease when the provider is asked.
+const LEFT_MIN: Duration = Duration::from_secs(135);
+/// How long it is tried once to store what cannot be had a second time.
+const STORE_ONCE_MAX: Duration = Duration::from_secs(10);
+/// The wait before it is tried again.
 const STORE_AGAIN: Duration = Duration::from_millis(500);
 
 /// Who renews what.
@@ -35,6 +40,8 @@ pub(super) struct Renewing {
     pub(super) id: ConnectionId,
     /// Whose the lease is.
     pub(super) holder: Uuid,
+    /// When it was asked for: it holds from then on at least.
+    pub(super) taken_at: Instant,
 }
 
 /// What is being spent.
@@ -46,29 +53,36 @@ struct Spent {
 /// Renews under the lease, and gives it back. `None`: somebody else was faster, look again.
 ///
 /// Goes on to its end even when the caller does not wait for it: what the provider answers exists
-/// only here.
+/// only here. Where it cannot be stored at once the caller has it all the same.
 pub(super) async fn renew(
     engine: &Engine,
     renewing: Renewing,
     need: Need,
 ) -> Result<Option<Held>, TokenUnavailable> {
     let engine = engine.clone();
+    let (unstored, had) = oneshot::channel();
     let task = tokio::spawn(async move {
         let _under_way = engine.tokens.under_way().await;
-        let done = renewing.run(&engine, &need).await;
+        let done = renewing.run(&engine, &need, unstored).await;
         if let Err(error) = release(&engine, renewing.holder).await {
             tracing::warn!(error = %error, "the right to refresh lapses by itself");
         }
         done
     });
-    match tokio::time::timeout(WAIT_MAX, task).await {
-        Ok(Ok(done)) => done,
-        Ok(Err(_)) | Err(_) => Err(TokenUnavailable::Later(LATER)),
+    tokio::select! {
+        done = task => done.unwrap_or(Err(TokenUnavailable::Later(LATER))),
+        Ok(held) = had => Ok(Some(held)),
+        () = tokio::time::sleep(WAIT_MAX) => Err(TokenUnavailable::Later(LATER)),
     }
 }
 
 impl Renewing {
-    async fn run(&self, engine: &Engine, need: &Need) -> Result<Option<Held>, TokenUnavailable> {
+    async fn run(
+        &self,
+        engine: &Engine,
+        need: &Need,
+        unstored: oneshot::Sender<Held>,
+    ) -> Result<Option<Held>, TokenUnavailable> {
         // Between the look and the lease somebody may have renewed it.
         let Some(stored) = load(engine, self.id).await? else { return Ok(None) };
         if stored.status == Status::Disconnected || stored.assess(need, true) != Assessed::Renew {
@@ -87,10 +101,13 @@ impl Renewing {
             &redirect_uri.unwrap_or_default(),
             Grant::Refresh(&spent.refresh_token),
         );
+        if self.left() < LEFT_MIN {
+            return Ok(None);
+        }
         let answer = exchange(engine, self.provider, self.oauth, call).await;
         fault::point("connection.token_refreshed");
         match answer {
-            Ok(tokens) => Ok(self.keep(engine, &spent, tokens).await),
+            Ok(tokens) => Ok(self.keep(engine, &spent, tokens, unstored).await),
             Err(TokenRefused::Grant(code)) => self.lost(engine, &spent, &code).await,
             Err(TokenRefused::Client(code)) => {
                 tracing::error!(provider = self.provider.id, code, "our registration is not taken");
@@ -110,8 +127,19 @@ impl Renewing {
         TokenUnavailable::Operator(what)
     }
 
-    /// Stores the new pair, as long as it takes: the old one is worth nothing any more.
-    async fn keep(&self, engine: &Engine, spent: &Spent, tokens: Tokens) -> Option<Held> {
+    /// How long nobody else may refresh.
+    fn left(&self) -> Duration {
+        LEASE.saturating_sub(self.taken_at.elapsed())
+    }
+
+    /// Stores the new pair, as long as the lease holds: the old one is worth nothing any more.
+    async fn keep(
+        &self,
+        engine: &Engine,
+        spent: &Spent,
+        tokens: Tokens,
+        unstored: oneshot::Sender<Held>,
+    ) -> Option<Held> {
         let kept = || spent.refresh_token.clone();
         let tokens = TokenSet {
             access_token: tokens.access_token,
@@ -119,26 +147,36 @@ impl Renewing {
             expires_in: tokens.expires_in,
             is_renewed: true,
         };
-        let began = Instant::now();
+        let mut unstored = Some(unstored);
         loop {
-            match self.keep_once(engine, spent, &tokens).await {
-                Ok(held) => {
+            let storing = self.keep_once(engine, spent, &tokens);
+            let error = match tokio::time::timeout(STORE_ONCE_MAX, storing).await {
+                Ok(Ok(held)) => {
                     let outcome = if held.is_some() { "refreshed" } else { "superseded" };
                     metrics::token_refreshed(self.provider.id, outcome);
+                    match &held {
+                        Some(held) => engine.tokens.keep(self.id, held.clone()),
+                        // Either somebody connected anew, or it was stored and we did not hear.
+                        None => engine.tokens.forget(self.id),
+                    }
                     return held;
                 }
-                Err(error) if began.elapsed() > STORE_MAX => {
-                    metrics::token_refreshed(self.provider.id, "not_stored");
-                    tracing::error!(connection.id = %self.id, error = %error, "a new token could not be stored; it serves this process until it ends");
-                    let held = held(&tokens, None, i64::MAX);
-                    engine.tokens.keep(self.id, held.clone());
-                    return Some(held);
-                }
-                Err(error) => {
-                    tracing::warn!(connection.id = %self.id, error = %error, "a new token is not stored yet");
-                    tokio::time::sleep(STORE_AGAIN).await;
-                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the database does not answer".to_owned(),
+            };
+            let held = held(&tokens, None, i64::MAX);
+            if let Some(unstored) = unstored.take() {
+                // What is not stored yet serves this process already.
+                engine.tokens.keep(self.id, held.clone());
+                let _ = unstored.send(held.clone());
             }
+            if self.left() < STORE_ONCE_MAX + STORE_AGAIN {
+                metrics::token_refreshed(self.provider.id, "not_stored");
+                tracing::error!(connection.id = %self.id, error, "a new token could not be stored; it serves this process until it ends");
+                return Some(held);
+            }
+            tracing::warn!(connection.id = %self.id, error, "a new token is not stored yet");
+            tokio::time::sleep(STORE_AGAIN).await;
         }
     }
 

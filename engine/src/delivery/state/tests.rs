@@ -18,6 +18,7 @@ fn claimed(crashes: i16) -> Claimed {
         delivery_id: id.into(),
         connection_id: id.into(),
         event_id: id.into(),
+        shard: 0,
         class: Class::Live,
         lease: 1,
         attempt: 0,

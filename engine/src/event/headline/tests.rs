@@ -31,6 +31,92 @@ fn said(kind: &str, data: &str) -> (String, String, Severity) {
 }
 
 #[test]
+fn how_a_connection_is_doing_is_said_with_what_to_do_about_it() {
+    let about = r#""connection_id":"x","provider":"slack","display_name":"Ops""#;
+    let since = r#""failing_since":"2026-02-25T12:00:00.123456Z""#;
+    for (kind, more, title, body, severity) in [
+        (
+            "connection.failing",
+            format!(r#","percent":75,{since}"#),
+            "Connection is failing: Ops",
+            "Ops (Slack) has taken no event since 2026-02-25 12:00 UTC. 75 % of the time after which \
+             Deptex switches it off has passed. Set the receiving side right.",
+            Severity::Medium,
+        ),
+        (
+            "connection.deliveries_exhausted",
+            format!(",{since}"),
+            "Deliveries are being given up: Ops",
+            "Ops (Slack) has taken no event since 2026-02-25 12:00 UTC, and a delivery to it ran out \
+             of retries. Set the receiving side right; what was given up can be replayed.",
+            Severity::Medium,
+        ),
+        (
+            "connection.disabled",
+            format!(r#","reason":"failing_too_long",{since}"#),
+            "Connection was switched off: Ops",
+            "Deptex switched Ops (Slack) off: it has taken no event since 2026-02-25 12:00 UTC. Set \
+             the receiving side right and resume it; what it misses can be replayed.",
+            Severity::High,
+        ),
+        (
+            "connection.disabled",
+            r#","reason":"receiver_gone""#.to_owned(),
+            "Connection was switched off: Ops",
+            "Deptex switched Ops (Slack) off: its receiver answered that it is gone for good. Set \
+             the receiving side right and resume it; what it misses can be replayed.",
+            Severity::High,
+        ),
+        (
+            "connection.recovered",
+            String::new(),
+            "Connection works again: Ops",
+            "Ops (Slack) takes events again.",
+            Severity::Info,
+        ),
+        (
+            "connection.errored",
+            r#","reason":"invalid_grant""#.to_owned(),
+            "Connection is broken: Ops",
+            "Slack no longer lets Deptex in for Ops (invalid_grant). Connect it again.",
+            Severity::High,
+        ),
+        (
+            "connection.suspended",
+            r#","reason":"account_inactive""#.to_owned(),
+            "Connection is suspended: Ops",
+            "Ops is switched off at Slack (account_inactive). Once it is on, resume it.",
+            Severity::Medium,
+        ),
+        (
+            "connection.destination_failing",
+            r#","reason":"not_in_channel""#.to_owned(),
+            "Destination takes no events: Ops",
+            "What was chosen for Ops (Slack) does not take events (not_in_channel). Put it right, or \
+             choose another destination.",
+            Severity::Medium,
+        ),
+    ] {
+        let (said_title, said_body, said_severity) = said(kind, &format!("{{{about}{more}}}"));
+        assert_eq!((said_title.as_str(), said_body.as_str()), (title, body));
+        assert_eq!(said_severity, severity, "{kind}");
+    }
+}
+
+#[test]
+fn a_notice_about_a_connection_leads_to_the_page_where_it_is_set() {
+    let mut event = recorded("connection.failing", "{}");
+    let page = |event: &RecordedEvent| headline(event, None).url;
+    let organization = format!("https://app.deptex.io/organizations/{}", event.organization_id);
+    assert_eq!(page(&event), format!("{organization}/settings/integrations"));
+    let id = uuid::Uuid::from_u128(9);
+    event.team_id = Some(id.into());
+    assert_eq!(page(&event), format!("{organization}/teams/{id}/settings/notifications"));
+    (event.team_id, event.project_id) = (None, Some(id.into()));
+    assert_eq!(page(&event), format!("{organization}/projects/{id}/settings/notifications"));
+}
+
+#[test]
 fn each_kind_is_said_in_words() {
     for (kind, data, title, body, severity) in [
         (
@@ -92,9 +178,44 @@ fn each_kind_is_said_in_words() {
         (
             "sla.breached",
             r#"{"osv_id":"GHSA-1","severity":"moderate","sla_deadline_at":"2026-02-25"}"#,
-            "Deadline has passed: GHSA-1",
-            "The deadline (moderate) is 2026-02-25.",
+            "GHSA-1 is overdue",
+            "GHSA-1 (moderate) should have been fixed by 25 Feb 2026.",
             Severity::Medium,
+        ),
+        (
+            "sla.warning",
+            r#"{"osv_id":"GHSA-1","severity":"high","package":"lodash","project":"shop","sla_deadline_at":"2026-02-27T10:30:00+02:00"}"#,
+            "GHSA-1 in lodash is due soon",
+            "GHSA-1 (high) in lodash, used by shop, should be fixed by 27 Feb 2026, 08:30 UTC.",
+            Severity::High,
+        ),
+        (
+            "sla.warning",
+            r#"{"sla_deadline_at":"tomorrow"}"#,
+            "A vulnerability is due soon",
+            "A vulnerability should be fixed by tomorrow.",
+            Severity::Medium,
+        ),
+        (
+            "sla.breached",
+            "{}",
+            "A vulnerability is overdue",
+            "A vulnerability was not fixed in time.",
+            Severity::High,
+        ),
+        (
+            "project.status_changed",
+            r#"{"project":"shop","statusName":"Not compliant"}"#,
+            "shop is now “Not compliant”",
+            "Deptex evaluated shop: its status is “Not compliant”.",
+            Severity::Info,
+        ),
+        (
+            "project.status_changed",
+            "{}",
+            "A project has a new status",
+            "Project: status changed.",
+            Severity::Info,
         ),
         (
             "malicious.package_detected",
@@ -113,8 +234,8 @@ fn each_kind_is_said_in_words() {
         (
             "test.ping",
             r#"{"message":"Hello."}"#,
-            "Test from Deptex",
-            "Deptex can reach this endpoint. Hello.",
+            "Hello from Deptex",
+            "This is a test, and it works: Deptex can reach you here.",
             Severity::Info,
         ),
     ] {

@@ -15,6 +15,7 @@ fn payer(connection: u128, shared_by: SharedBy, burst: u32) -> Payer {
             budget(SharedBy::Installation, "T1".into()),
             budget(SharedBy::Provider, String::new()),
         ],
+        is_shared: shared_by != SharedBy::Destination,
     }
 }
 
@@ -164,4 +165,54 @@ fn no_pace_is_kept_where_a_receiver_sets_its_own() {
     for n in 0..10_000 {
         assert_eq!(paces.turn(&payer, delivery(n), start), Turn::Go(Duration::ZERO));
     }
+}
+
+/// How many calls a process makes in a span, having more to send than that all the time.
+fn calls(paces: &Paces, payer: &Payer, from: Instant, until: Instant) -> u32 {
+    let mut asking: std::collections::BTreeSet<(Instant, u128)> =
+        (0..300).map(|n| (from, n)).collect();
+    let mut made = 0;
+    while let Some((now, n)) = asking.pop_first().filter(|(now, _)| *now < until) {
+        match paces.turn(payer, delivery(n), now) {
+            Turn::Go(_) => made += 1,
+            Turn::Later { wait, .. } => drop(asking.insert((now + wait, n))),
+        }
+    }
+    made
+}
+
+/// B30: processes that share a budget stay within it together, but for one call of each. Who comes
+/// later counts from the next turn on that is given.
+#[test]
+fn b30_processes_together_stay_within_a_shared_budget() {
+    const BURST: u32 = 5;
+    let (start, end) = (Instant::now(), Instant::now() + SECOND * 60);
+    for workers in [1, 2, 3, 7, 64] {
+        for shared_by in [SharedBy::Installation, SharedBy::Provider] {
+            let payer = payer(1, shared_by, BURST);
+            let of_one = |_| {
+                let paces = Paces::default();
+                paces.share_among(workers as usize);
+                calls(&paces, &payer, start, end)
+            };
+            let total: u32 = (0..workers).map(of_one).sum();
+            assert!(total <= 61 + BURST.max(workers), "{total} calls by {workers} in a minute");
+            assert!(total >= 50, "{total} calls by {workers} in a minute");
+        }
+    }
+    let (paces, payer) = (Paces::default(), payer(1, SharedBy::Provider, 1));
+    paces.share_among(1);
+    paces.turn(&payer, delivery(1_000), start);
+    paces.share_among(4);
+    assert!((14..=17).contains(&calls(&paces, &payer, start, end)), "a quarter of a minute's 60");
+}
+
+/// A destination belongs to one connection, and that to one process: nothing of it is given away.
+#[test]
+fn b30_a_destination_s_pace_is_whole_in_its_process() {
+    let (paces, start) = (Paces::default(), Instant::now());
+    paces.share_among(8);
+    let payer = payer(1, SharedBy::Destination, 1);
+    assert_eq!(paces.turn(&payer, delivery(1), start), Turn::Go(Duration::ZERO));
+    assert_eq!(paces.turn(&payer, delivery(2), start), later(SECOND));
 }

@@ -13,20 +13,8 @@ use crate::{
 };
 
 fn case() -> Case {
-    Case {
-        provider: &ASANA,
-        metadata: json!({ "workspace_gid": "12345", "workspace_name": "Acme" }),
-        installation_id: "12345",
-        destination: Some(project()),
-        ticket: None,
-        kind: "vulnerability.found",
-        data: json!({
-            "vulnerability_id": "CVE-2026-1234", "severity": "critical", "package": "lodash",
-            "version": "4.17.20", "project": "my-project",
-        }),
-        attempt: 1,
-        may_have_arrived: false,
-    }
+    let metadata = json!({ "workspace_gid": "12345", "workspace_name": "Acme" });
+    Case::new(&ASANA, "12345", metadata, project())
 }
 
 fn project() -> Destination {
@@ -252,15 +240,18 @@ fn disconnecting_ends_the_refresh_token() {
     let hosts = Hosts::of(&ASANA, |_| None);
     let client = Client { id: "id".into(), secret: Secret::new("secret") };
     let (access, refresh) = (Secret::new("at"), Secret::new("rt"));
-    let call = revoke(&Revocation {
+    let mut revocation = Revocation {
         access_token: Some(&access),
         refresh_token: Some(&refresh),
         client: &client,
         metadata: &Value::Null,
         hosts: &hosts,
-    });
+    };
+    let call = revoke(&revocation).expect("there is a refresh token");
     assert_eq!(call.url.as_str(), "https://app.asana.com/-/oauth_revoke");
     assert_eq!(call.body, "client_id=id&client_secret=secret&token=rt");
+    revocation.refresh_token = None;
+    assert!(revoke(&revocation).is_none(), "Asana takes no access token");
 }
 
 #[test]

@@ -60,13 +60,17 @@ impl CodeHost for Bitbucket<'_> {
         verdict(reply)
     }
 
+    fn read_repository(&self) -> Call {
+        self.read("")
+    }
+
     /// A second one with the same key takes the place of the first.
     fn mark_commit(
         &self,
         out: &Outgoing<'_>,
         sha: &str,
         answers: &mut Answers<'_, Step>,
-    ) -> Told<Delivered> {
+    ) -> Told<Option<Delivered>> {
         let key = out.mark();
         let status = json!({
             "type": "build",
@@ -76,11 +80,14 @@ impl CodeHost for Bitbucket<'_> {
             "description": description(out, STATUS_CHARS_MAX),
             "url": out.notification.url,
         });
-        answers.need(self.write(&format!("/commit/{sha}/statuses/build"), &status))?;
+        let call = self.write(&format!("/commit/{sha}/statuses/build"), &status);
+        if answers.find(call)?.is_none() {
+            return Ok(None);
+        }
         let page = self.destination.settings["full_name"].as_str().map(|full_name| {
             out.account.hosts.url("web", &format!("/{full_name}/commits/{sha}")).into()
         });
-        Ok(Delivered { external_id: Some(key), url: page, ticket: None })
+        Ok(Some(Delivered { external_id: Some(key), url: page, ticket: None }))
     }
 
     fn comments(&self, _out: &Outgoing<'_>, thread: Thread<'_>, page: u32) -> Call {

@@ -53,7 +53,7 @@ fn a_pull_request_gets_one_comment_however_often_it_is_sent() {
     let Verdict::Delivered(delivered) = verdict else { panic!("{verdict:?}") };
     assert_eq!(delivered.url.as_deref(), Some(href));
     assert!(!calls[0].contains("<!--"), "Bitbucket would show it: {}", calls[0]);
-    case.may_have_arrived = true;
+    case.unheard_for = Some(Duration::ZERO);
     let raw = "… [View in Deptex](https://app.deptex.io/x#deptex-019c94ab9a0070008000000000000009)";
     let ours = json!({ "values": [
         { "id": 1, "content": { "raw": "Hello" } },
@@ -66,9 +66,24 @@ fn a_pull_request_gets_one_comment_however_often_it_is_sent() {
     assert_eq!(calls[1], format!("POST {HERE}/pullrequests/7/comments"));
     let (_, verdict) = case.play(&[(200, json!("cut short"))]);
     assert_eq!(verdict, Verdict::Retry { after: None, hold: None });
-    case.may_have_arrived = false;
-    let (_, verdict) = case.play(&[(404, json!({}))]);
-    assert_eq!(verdict, Verdict::WrongDestination("pull_request_not_found".into()));
+    case.unheard_for = None;
+    let missing = || (404, json!({}));
+    let (calls, verdict) = case.order(&[missing(), (200, json!({}))]);
+    assert_eq!(verdict, Verdict::Rejected("pull_request_not_found".into()));
+    assert_eq!(calls[1], format!("GET {HERE}"));
+    let (_, verdict) = case.play(&[missing(), missing()]);
+    assert_eq!(verdict, Verdict::WrongDestination("not_found".into()), "of the repository");
+}
+
+#[test]
+fn a_commit_that_is_not_there_is_no_fault_of_the_repository() {
+    let found = finding_on(&json!({ "commit_sha": SHA }));
+    let missing = || (404, json!({ "type": "error", "error": { "message": "Commit not found" } }));
+    let (calls, verdict) = found.order(&[missing(), (200, json!({}))]);
+    assert_eq!(verdict, Verdict::Rejected("commit_not_found".into()));
+    assert_eq!(calls[1], format!("GET {HERE}"));
+    let (_, verdict) = found.play(&[missing(), missing()]);
+    assert_eq!(verdict, Verdict::WrongDestination("not_found".into()));
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Deliveries to code hosts and their answers, for tests.
 
+use std::time::Duration;
+
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    event::{Notification, RecordedEvent, headline},
-    ids::{ConnectionId, DeliveryId, EventId, OrganizationId, ProjectId},
+    event::{Notification, RecordedEvent, headline, recorded},
+    ids::{ConnectionId, DeliveryId, ProjectId},
     provider::contract::{
         AccountAccess, Choosing, Destination, Hosts, Outgoing, Picking, Provider, Reply, Step,
         Ticket, Verdict, Wish,
@@ -34,7 +36,7 @@ pub(in crate::provider) struct Case {
     pub(in crate::provider) destination: Option<Destination>,
     pub(in crate::provider) ticket: Option<Ticket>,
     pub(in crate::provider) wish: Wish,
-    pub(in crate::provider) may_have_arrived: bool,
+    pub(in crate::provider) unheard_for: Option<Duration>,
 }
 
 /// A finding, with what else its event says.
@@ -71,17 +73,8 @@ impl Case {
         destination: Destination,
     ) -> Self {
         let event = RecordedEvent {
-            id: EventId(Uuid::from_u128(1)),
-            organization_id: OrganizationId(Uuid::from_u128(7)),
-            kind: kind.to_owned(),
-            payload: serde_json::to_vec(data).expect("JSON").into(),
             project_id: Some(ProjectId(Uuid::from_u128(8))),
-            team_id: None,
-            subject: None,
-            priority: "normal".to_owned(),
-            source: None,
-            occurred_at: "2026-02-25T12:00:00Z".parse().expect("a time"),
-            hops: 0,
+            ..recorded(kind, &data.to_string())
         };
         Self {
             provider,
@@ -95,7 +88,7 @@ impl Case {
             destination: Some(destination),
             ticket: None,
             wish: if kind == "vulnerability.resolved" { Wish::Close } else { Wish::Open },
-            may_have_arrived: false,
+            unheard_for: None,
         }
     }
 
@@ -120,7 +113,7 @@ impl Case {
             ),
             attempt: 1,
             replay: false,
-            may_have_arrived: self.may_have_arrived,
+            unheard_for: self.unheard_for,
             connection_id: ConnectionId(Uuid::from_u128(10)),
             account: self.account(),
             destination: self.destination.as_ref(),

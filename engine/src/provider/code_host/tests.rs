@@ -51,9 +51,11 @@ fn each_finding_has_a_mark_of_its_own() {
     assert_ne!(named("vulnerability.found", &other), found);
     let violation = json!({ "rule": "no-gpl" });
     assert_eq!(named("policy.violation", &violation), "deptex/scan: Policy violation: no-gpl");
-    let status = json!({ "vulnerability_id": "CVE-2021-23337", "status": "Compliant" });
-    let other_kind = named("project.status_changed", &status);
-    assert_eq!(other_kind, "deptex/scan: Project status: Compliant");
+    for status in ["Compliant", "Not compliant"] {
+        let data = json!({ "vulnerability_id": "CVE-1", "project": "shop", "status": status });
+        let mark = named("project.status_changed", &data);
+        assert_eq!(mark, "deptex/scan: project status (shop)", "the latest takes its place");
+    }
     let long = finding(&json!({ "package": "x".repeat(400), "project": "y".repeat(400) }));
     assert!(named("vulnerability.found", &long).chars().count() <= 255);
 }

@@ -20,12 +20,14 @@ pub(in crate::provider) fn context(out: &Outgoing<'_>) -> String {
         message.lines.iter().find(|(known, _)| *known == label).map(|(_, value)| value.as_str())
     };
     let is_finding = out.event.kind.starts_with("vulnerability.");
+    let project = known("Project").map(|project| format!(" ({project})")).unwrap_or_default();
     let what = match known("Vulnerability").filter(|_| is_finding) {
         Some(vulnerability) => {
             let package = known("Package").map(|package| format!(" in {package}"));
-            let project = known("Project").map(|project| format!(" ({project})"));
-            format!("{vulnerability}{}{}", package.unwrap_or_default(), project.unwrap_or_default())
+            format!("{vulnerability}{}{project}", package.unwrap_or_default())
         }
+        // The status that a project has now takes the place of the one before.
+        None if out.event.kind == "project.status_changed" => format!("project status{project}"),
         None => message.title,
     };
     text::clip(&format!("{CONTEXT}: {what}"), CONTEXT_CHARS_MAX, "…")

@@ -10,6 +10,7 @@ use reqwest::{
 use serde_json::Value;
 use url::Url;
 
+use super::Hold;
 use crate::{clock::Timestamp, secret::Secret};
 
 /// One HTTP request.
@@ -27,6 +28,8 @@ pub struct Call {
     pub creates: bool,
     /// Whether a redirect to the same host is followed, with the same method and body.
     pub follows: bool,
+    /// Whether a good answer says that the budget is nearly used up.
+    pub heeds: fn(&Reply) -> Option<Hold>,
 }
 
 /// An answer.
@@ -65,6 +68,7 @@ impl Call {
             body: Bytes::new(),
             creates: false,
             follows: false,
+            heeds: |_| None,
         }
     }
 
@@ -129,6 +133,13 @@ impl Call {
         self.follows = true;
         self
     }
+
+    /// Says how a good answer tells that the budget is nearly used up.
+    #[must_use]
+    pub fn heeding(mut self, heeds: fn(&Reply) -> Option<Hold>) -> Self {
+        self.heeds = heeds;
+        self
+    }
 }
 
 impl fmt::Debug for Call {
@@ -155,6 +166,21 @@ impl Reply {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A header that is a number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.header(name)?.trim().parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// How long it is until the moment that a header names in seconds since 1970; nothing, where it
+    /// is past.
+    #[must_use]
+    pub fn until_epoch(&self, name: &str) -> Option<Duration> {
+        let seconds = self.number(name)?;
+        let at = Timestamp::from_timestamp_millis((seconds * 1_000.0) as i64)?;
+        Some((at - self.at).to_std().unwrap_or_default())
     }
 
     /// `Retry-After`, as a span from the moment of the answer.

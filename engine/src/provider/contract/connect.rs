@@ -58,7 +58,7 @@ pub struct OAuth2 {
     /// What to ask with a new token until the account is known. Pure, like [`Provider::advance`](super::Provider::advance).
     pub account: fn(&Newcomer<'_>, &[Reply]) -> AccountStep,
     /// How the authorization is taken back when an admin disconnects; `None` where there is no way.
-    pub revoke: Option<fn(&Revocation<'_>) -> Call>,
+    pub revoke: Option<Revoke>,
     /// Where an admin can remove the app by hand.
     pub revoke_url: fn(hosts: &Hosts, metadata: &Value) -> Option<String>,
 }
@@ -185,6 +185,23 @@ pub struct NewAccess<'a> {
 
 /// How an authorization is taken back.
 #[derive(Debug)]
+pub struct Revoke {
+    /// The call that does it; `None` where no token is left that it would take.
+    pub call: fn(&Revocation<'_>) -> Option<Call>,
+    /// Whether the answer says that nothing of the authorization is left.
+    pub is_done: fn(&Reply) -> bool,
+}
+
+impl Revoke {
+    /// By a call that succeeds, or does not.
+    #[must_use]
+    pub const fn by(call: fn(&Revocation<'_>) -> Option<Call>) -> Self {
+        Self { call, is_done: Reply::is_success }
+    }
+}
+
+/// What there is to take an authorization back with.
+#[derive(Debug)]
 pub struct Revocation<'a> {
     /// The access token, if it still opens.
     pub access_token: Option<&'a Secret>,
@@ -196,6 +213,16 @@ pub struct Revocation<'a> {
     pub metadata: &'a Value,
     /// Where the provider is.
     pub hosts: &'a Hosts,
+}
+
+impl<'a> Revocation<'a> {
+    /// The token that all others came of, with its kind in the words of RFC 7009: the refresh token,
+    /// or the access token where there is no other.
+    #[must_use]
+    pub fn token(&self) -> Option<(&'a Secret, &'static str)> {
+        let refresh = self.refresh_token.map(|token| (token, "refresh_token"));
+        refresh.or_else(|| Some((self.access_token?, "access_token")))
+    }
 }
 
 impl fmt::Debug for Tokens {

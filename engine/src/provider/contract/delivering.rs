@@ -28,8 +28,9 @@ pub struct Outgoing<'a> {
     pub attempt: i32,
     /// Whether a person asked for it.
     pub replay: bool,
-    /// Whether an earlier attempt may have arrived unheard: look for our mark before creating.
-    pub may_have_arrived: bool,
+    /// How long ago an earlier attempt was made that may have arrived unheard: look for our mark
+    /// before creating. `None` where all that creates was answered, or nothing of it was sent.
+    pub unheard_for: Option<Duration>,
     /// The connection.
     pub connection_id: ConnectionId,
     /// Its account, with a fresh credential.
@@ -122,6 +123,16 @@ pub struct Delivered {
     pub ticket: Option<Ticket>,
 }
 
+/// Peace that a good answer asks for: so little is left of a budget that the next call would be
+/// refused, or be missed elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// How long.
+    pub wait: Duration,
+    /// Who else must wait.
+    pub shared_by: SharedBy,
+}
+
 impl Verdict {
     /// Try again, as late as the answer asks for.
     #[must_use]
@@ -162,6 +173,12 @@ impl Verdict {
 }
 
 impl Outgoing<'_> {
+    /// Whether an earlier attempt may have arrived unheard.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        self.unheard_for.is_some()
+    }
+
     /// Our mark in what we make: a repeat finds it, and does not make a second one.
     #[must_use]
     pub fn mark(&self) -> String {

@@ -1,5 +1,7 @@
 //! Plays a delivery against answers, and looks into its requests.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -24,7 +26,7 @@ pub(super) struct Run<'a> {
     pub(super) is_open: bool,
     pub(super) wish: Wish,
     pub(super) attempt: i32,
-    pub(super) may_have_arrived: bool,
+    pub(super) unheard_for: Option<Duration>,
     pub(super) has_destination: bool,
 }
 
@@ -54,7 +56,7 @@ impl<'a> Run<'a> {
             is_open: true,
             wish: if closes { Wish::Close } else { Wish::Open },
             attempt: 1,
-            may_have_arrived: false,
+            unheard_for: None,
             has_destination: true,
         }
     }
@@ -86,7 +88,7 @@ impl<'a> Run<'a> {
             delivery_id: DeliveryId(Uuid::from_u128(0x0189_0000_0000_7000_8000_0000_0000_000a)),
             attempt: self.attempt,
             replay: false,
-            may_have_arrived: self.may_have_arrived,
+            unheard_for: self.unheard_for,
             connection_id: ConnectionId(Uuid::from_u128(3)),
             account: AccountAccess {
                 credential: &credential,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::provider::{
-    Client, Hosts,
+    Client, Hold, Hosts,
     contract_suite::{Markup, Sample, check as check_contract, reply, reply_with},
 };
 
@@ -144,6 +144,22 @@ fn limits_are_waited_for_by_those_who_share_them() {
 }
 
 #[test]
+fn the_last_message_that_a_channel_takes_holds_the_next() {
+    let step = sample().advance(&DISCORD, 1, &[]);
+    let Step::Call(call) = step else { panic!("{step:?}") };
+    let after = |remaining, reset_after| {
+        let headers =
+            [("x-ratelimit-remaining", remaining), ("x-ratelimit-reset-after", reset_after)];
+        (call.heeds)(&reply_with(200, &headers, "{}"))
+    };
+    let hold = Hold { wait: Duration::from_millis(2_470), shared_by: SharedBy::Destination };
+    assert_eq!(after("0", "2.470"), Some(hold));
+    for (remaining, reset_after) in [("4", "2.470"), ("0", "-1"), ("0", "soon"), ("", "1")] {
+        assert_eq!(after(remaining, reset_after), None, "{remaining} {reset_after}");
+    }
+}
+
+#[test]
 fn the_gatekeeper_is_left_alone_by_everybody() {
     let minute = Verdict::hold(Duration::from_secs(60), SharedBy::Provider);
     for status in [403, 429] {
@@ -251,11 +267,14 @@ fn revoking_ends_the_authorization_by_the_token_that_lasts() {
         metadata: &Value::Null,
         hosts: &hosts,
     };
-    let call = revoke(&revocation);
+    let call = revoke(&revocation).expect("there are tokens");
     assert_eq!(call.url.as_str(), "https://discord.com/api/oauth2/token/revoke");
     assert_eq!(call.body, "token=r&token_type_hint=refresh_token");
     assert_eq!(call.headers["authorization"], "Basic YXBwOmhpZGRlbg==");
     assert!(call.headers["authorization"].is_sensitive());
     revocation.refresh_token = None;
-    assert_eq!(revoke(&revocation).body, "token=a&token_type_hint=access_token");
+    let call = revoke(&revocation).expect("there is a token");
+    assert_eq!(call.body, "token=a&token_type_hint=access_token");
+    revocation.access_token = None;
+    assert!(revoke(&revocation).is_none());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::provider::{Delivered, Destination, Outgoing, Reply, SharedBy, Verdict};
+use crate::provider::{Delivered, Destination, Hold, Outgoing, Reply, SharedBy, Verdict};
 
 /// How long a busy Discord is left alone if it does not say.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,12 +67,24 @@ fn meaning(code: u64, reply: &Reply) -> Verdict {
     }
 }
 
+/// A channel takes a few messages in a time. The one that was the last of them says so: the next
+/// would only be refused, and too many refusals bring a ban.
+///
+/// <https://discord.com/developers/docs/topics/rate-limits#header-format>
+pub(super) fn budget(reply: &Reply) -> Option<Hold> {
+    if reply.number("x-ratelimit-remaining")? >= 1.0 {
+        return None;
+    }
+    let wait = Duration::try_from_secs_f64(reply.number("x-ratelimit-reset-after")?).ok()?;
+    Some(Hold { wait, shared_by: SharedBy::Destination })
+}
+
 /// How long, and for whom. The spans are seconds with a fraction; the longest that is given counts.
 fn too_many(reply: &Reply, answer: &Value) -> Verdict {
     let spans = [
         answer["retry_after"].as_f64(),
         reply.retry_after().map(|after| after.as_secs_f64()),
-        reply.header("x-ratelimit-reset-after").and_then(|text| text.parse().ok()),
+        reply.number("x-ratelimit-reset-after"),
     ];
     let after = spans
         .into_iter()

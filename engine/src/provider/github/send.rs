@@ -126,12 +126,17 @@ impl CodeHost for GitHub<'_> {
         verdict(reply)
     }
 
+    fn read_repository(&self) -> Call {
+        self.here(Method::GET, "")
+    }
+
+    /// A commit that is not there has an answer of its own here, which is the verdict.
     fn mark_commit(
         &self,
         out: &Outgoing<'_>,
         sha: &str,
         answers: &mut Answers<'_, Step>,
-    ) -> Told<Delivered> {
+    ) -> Told<Option<Delivered>> {
         let context = context(out);
         answers.need(self.status(out, sha, &context))?;
         let earlier = if ticket::may_repeat(out) {
@@ -140,7 +145,7 @@ impl CodeHost for GitHub<'_> {
             None
         };
         let run = self.made(&answers.need(self.run(out, sha, &context, earlier))?.json());
-        Ok(Delivered { external_id: Some(run.id), url: run.url, ticket: None })
+        Ok(Some(Delivered { external_id: Some(run.id), url: run.url, ticket: None }))
     }
 
     /// They come oldest first and cannot be turned around: only those since the delivery exists.

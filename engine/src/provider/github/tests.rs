@@ -1,5 +1,7 @@
 //! Tests of what is asked of GitHub, and of what its answers mean.
 
+mod answers;
+
 use super::*;
 use crate::provider::{
     CheckStep, Delivered, PickStep, Step,
@@ -7,6 +9,7 @@ use crate::provider::{
     contract_suite::{self, Markup, Sample},
 };
 
+const REPOSITORY_READ: &str = "GET /repos/acme/shop";
 const MARK: &str = "deptex-019c94ab9a0070008000000000000009";
 
 fn shop() -> Destination {
@@ -49,7 +52,7 @@ fn a_commit_gets_a_status_and_a_check_run() {
 #[test]
 fn a_repeated_check_run_changes_the_one_that_is_there() {
     let mut again = case("vulnerability.found", &json!({ "commit_sha": SHA }));
-    again.may_have_arrived = true;
+    again.unheard_for = Some(Duration::ZERO);
     let ours = json!({ "check_runs": [
         { "id": 4, "external_id": "another" },
         { "id": 5, "external_id": again.out().mark() },
@@ -72,7 +75,7 @@ fn a_pull_request_gets_one_comment_however_often_it_is_sent() {
         json!({ "id": 99, "html_url": "https://github.com/acme/shop/pull/7#issuecomment-99" });
     let (_, verdict) = case.play(&[(201, made)]);
     assert!(matches!(verdict, Verdict::Delivered(ref d) if d.external_id.as_deref() == Some("99")));
-    case.may_have_arrived = true;
+    case.unheard_for = Some(Duration::ZERO);
     let others = json!([{ "id": 1, "body": "Hello" }, { "id": 2, "body": null }]);
     let (calls, _) = case.order(&[(200, others), (201, json!({ "id": 3 }))]);
     assert_eq!(
@@ -83,9 +86,13 @@ fn a_pull_request_gets_one_comment_however_often_it_is_sent() {
     let (calls, verdict) = case.play(&[(200, ours)]);
     assert!(calls[0].contains("since=2026-02-25T11%3A00%3A00Z"), "{}", calls[0]);
     assert!(matches!(verdict, Verdict::Delivered(ref d) if d.external_id.as_deref() == Some("3")));
-    case.may_have_arrived = false;
-    let (_, verdict) = case.play(&[(404, json!({ "message": "Not Found" }))]);
-    assert_eq!(verdict, Verdict::WrongDestination("pull_request_not_found".into()));
+    case.unheard_for = None;
+    let missing = || (404, json!({ "message": "Not Found" }));
+    let (calls, verdict) = case.order(&[missing(), (200, json!({}))]);
+    assert_eq!(verdict, Verdict::Rejected("pull_request_not_found".into()));
+    assert_eq!(calls[1], REPOSITORY_READ);
+    let (_, verdict) = case.play(&[missing(), missing()]);
+    assert_eq!(verdict, Verdict::WrongDestination("not_found".into()), "of the repository");
 }
 
 #[test]
@@ -101,7 +108,7 @@ fn a_finding_without_a_commit_becomes_an_issue() {
 #[test]
 fn a_lost_answer_never_makes_a_second_issue() {
     let mut again = found();
-    again.may_have_arrived = true;
+    again.unheard_for = Some(Duration::ZERO);
     let mut ours = issue("open");
     ours["body"] = json!(format!("… <!-- deptex:{} -->", again.out().mark()));
     let mut forged = ours.clone();
@@ -221,7 +228,7 @@ fn a_resolved_finding_marks_its_commit_and_closes_its_issue() {
 fn a_fold_never_makes_more_than_eight_calls() {
     let mut case = case("vulnerability.resolved", &json!({ "commit_sha": SHA, "pull_request": 7 }));
     case.ticket = Some(ticket("1296269#12", true));
-    case.may_have_arrived = true;
+    case.unheard_for = Some(Duration::ZERO);
     let full = json!(vec![json!({ "id": 1, "body": "Hello" }); 30]);
     let (calls, _) = case.order(&[
         (201, json!({})),
@@ -250,54 +257,6 @@ fn every_call_names_the_version_and_follows_a_renamed_repository() {
     assert_eq!(call.headers["accept"], "application/vnd.github+json");
     assert_eq!(call.headers["x-github-api-version"], "2022-11-28");
     assert!(call.follows);
-}
-
-#[test]
-fn each_answer_means_what_github_says_it_does() {
-    let hold = |s| Verdict::hold(Duration::from_secs(s), SharedBy::Installation);
-    let wrong = |code: &'static str| Verdict::WrongDestination(code.into());
-    let spent: &[(&str, &str)] =
-        &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1772020830")];
-    let past: &[(&str, &str)] =
-        &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1772020000")];
-    let after: &[(&str, &str)] = &[("retry-after", "7")];
-    let secondary = r#"{"message":"You have exceeded a secondary rate limit. Please wait."}"#;
-    for (status, headers, body, expected) in [
-        (201, &[][..], "{}", Verdict::delivered()),
-        (401, &[], r#"{"message":"Bad credentials"}"#, Verdict::Unauthorized),
-        (403, spent, r#"{"message":"API rate limit exceeded"}"#, hold(30)),
-        (429, spent, "{}", hold(30)),
-        (403, past, "{}", hold(1)),
-        (403, &[], secondary, hold(60)),
-        (403, after, secondary, hold(7)),
-        (429, &[], "", hold(60)),
-        (
-            403,
-            &[("x-ratelimit-remaining", "4999")],
-            r#"{"message":"Resource not accessible by integration"}"#,
-            wrong("missing_permission"),
-        ),
-        (
-            403,
-            &[],
-            r#"{"message":"This installation has been suspended"}"#,
-            Verdict::Suspended("suspended"),
-        ),
-        (403, &[], r#"{"message":"Repository was archived so is read-only."}"#, wrong("archived")),
-        (403, &[], "{}", wrong("forbidden")),
-        (404, &[], r#"{"message":"Not Found"}"#, wrong("not_found")),
-        (410, &[], r#"{"message":"Issues are disabled for this repo"}"#, wrong("issues_disabled")),
-        (410, &[], "{}", wrong("gone")),
-        (422, &[], r#"{"message":"No commit found for SHA: e10"}"#, wrong("commit_not_found")),
-        (422, &[], r#"{"message":"Validation Failed"}"#, Verdict::Rejected("http_422".into())),
-        (400, &[], "{}", Verdict::Rejected("http_400".into())),
-        (301, &[], "{}", wrong("moved")),
-        (500, &[], "", Verdict::Retry { after: None, hold: None }),
-        (502, &[], "<html>", Verdict::Retry { after: None, hold: None }),
-        (503, after, "", Verdict::Retry { after: Some(Duration::from_secs(7)), hold: None }),
-    ] {
-        assert_eq!(verdict(&reply(status, headers, body)), expected, "{status} {body}");
-    }
 }
 
 fn page(names: &[&str], total: u64) -> Reply {

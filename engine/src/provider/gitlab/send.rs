@@ -3,14 +3,14 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::verdict;
+use super::{budget, verdict};
 use crate::provider::{
     code_host::{
         self, CodeHost, IssueId, Issues, LABEL, LOOK_UP_PAGE, Made, Thread, context, description,
         is_good_news, title_without_references,
     },
     contract::{Call, Delivered, Destination, Outgoing, Reply, Step, Verdict},
-    fold::{Answers, told},
+    fold::{Answers, NOT_FOUND, told},
     ticket::Told,
 };
 
@@ -35,7 +35,9 @@ impl GitLab<'_> {
     fn call(&self, method: Method, project: &str, below: &str) -> Call {
         let path = format!("/api/v4/projects/{project}{below}");
         let account = &self.out.account;
-        Call::new(method, account.hosts.url("web", &path)).bearer(account.credential)
+        Call::new(method, account.hosts.url("web", &path))
+            .bearer(account.credential)
+            .heeding(budget)
     }
 
     fn here(&self, method: Method, below: &str) -> Call {
@@ -65,12 +67,16 @@ impl CodeHost for GitLab<'_> {
         verdict(reply)
     }
 
+    fn read_repository(&self) -> Call {
+        self.here(Method::GET, "")
+    }
+
     fn mark_commit(
         &self,
         out: &Outgoing<'_>,
         sha: &str,
         answers: &mut Answers<'_, Step>,
-    ) -> Told<Delivered> {
+    ) -> Told<Option<Delivered>> {
         let mut status = json!({
             "state": if is_good_news(out) { "success" } else { "failed" },
             "name": context(out),
@@ -85,10 +91,12 @@ impl CodeHost for GitLab<'_> {
             Verdict::Delivered(_) => {}
             // The mark of this name says so already.
             _ if is_so_already(reply) => {}
+            Verdict::WrongDestination(code) if code == NOT_FOUND => return Ok(None),
             refusal => return Err(Box::new(refusal.into())),
         }
         let id = reply.json()["id"].as_u64().map(|id| id.to_string());
-        Ok(Delivered { external_id: id, url: self.page(&format!("commit/{sha}")), ticket: None })
+        let url = self.page(&format!("commit/{sha}"));
+        Ok(Some(Delivered { external_id: id, url, ticket: None }))
     }
 
     fn comments(&self, _out: &Outgoing<'_>, thread: Thread<'_>, page: u32) -> Call {

@@ -12,6 +12,7 @@ use crate::{
 
 const MARK: &str = "deptex-019c94ab9a0070008000000000000009";
 const HERE: &str = "/api/v4/projects/278964";
+const REPOSITORY_READ: &str = "GET /api/v4/projects/278964";
 
 fn shop() -> Destination {
     Destination {
@@ -48,6 +49,28 @@ fn a_commit_gets_a_status() {
 }
 
 #[test]
+fn a_commit_that_is_not_there_is_no_fault_of_the_project() {
+    let found = case("vulnerability.found", &json!({ "commit_sha": SHA }));
+    let missing = || (404, json!({ "message": "404 Commit Not Found" }));
+    let (calls, verdict) = found.order(&[missing(), (200, json!({ "id": 278_964 }))]);
+    assert_eq!(verdict, Verdict::Rejected("commit_not_found".into()));
+    assert_eq!(calls[1], REPOSITORY_READ);
+    let gone = (404, json!({ "message": "404 Project Not Found" }));
+    let (_, verdict) = found.play(&[missing(), gone]);
+    assert_eq!(verdict, Verdict::WrongDestination("not_found".into()));
+}
+
+#[test]
+fn the_last_request_of_a_minute_says_so() {
+    let spent = |remaining| {
+        let headers = [("ratelimit-remaining", remaining), ("ratelimit-reset", "1772020830")];
+        budget(&reply(201, &headers, "{}"))
+    };
+    let hold = Hold { wait: Duration::from_secs(30), shared_by: SharedBy::Installation };
+    assert_eq!((spent("0"), spent("1"), spent("")), (Some(hold), None, None));
+}
+
+#[test]
 fn a_status_that_says_so_already_is_done() {
     let found = case("vulnerability.found", &json!({ "commit_sha": SHA }));
     let so = json!({ "message": "Cannot transition status via :drop from :failed" });
@@ -65,16 +88,20 @@ fn a_merge_request_gets_one_comment_however_often_it_is_sent() {
     let Verdict::Delivered(delivered) = verdict else { panic!("{verdict:?}") };
     let page = "https://gitlab.com/acme/web/shop/-/merge_requests/7#note_99";
     assert_eq!(delivered.url.as_deref(), Some(page));
-    case.may_have_arrived = true;
+    case.unheard_for = Some(Duration::ZERO);
     let ours = json!([{ "id": 3, "body": format!("… <!-- deptex:{MARK} -->") }]);
     let (calls, verdict) = case.play(&[(200, ours)]);
     assert!(calls[0].contains("notes?order_by=created_at&sort=desc"), "{}", calls[0]);
     assert!(matches!(verdict, Verdict::Delivered(ref d) if d.external_id.as_deref() == Some("3")));
     let (calls, _) = case.order(&[(200, json!([])), (201, json!({ "id": 4 }))]);
     assert_eq!(calls[1], format!("POST {HERE}/merge_requests/7/notes"));
-    case.may_have_arrived = false;
-    let (_, verdict) = case.play(&[(404, json!({ "message": "404 Not found" }))]);
-    assert_eq!(verdict, Verdict::WrongDestination("pull_request_not_found".into()));
+    case.unheard_for = None;
+    let missing = || (404, json!({ "message": "404 Not found" }));
+    let (calls, verdict) = case.order(&[missing(), (200, json!({}))]);
+    assert_eq!(verdict, Verdict::Rejected("pull_request_not_found".into()));
+    assert_eq!(calls[1], REPOSITORY_READ);
+    let (_, verdict) = case.play(&[missing(), missing()]);
+    assert_eq!(verdict, Verdict::WrongDestination("not_found".into()), "of the repository");
 }
 
 #[test]
@@ -84,7 +111,7 @@ fn a_finding_without_a_commit_becomes_an_issue_once() {
     let Verdict::Delivered(delivered) = verdict else { panic!("{verdict:?}") };
     let ticket = delivered.ticket.expect("a ticket");
     assert_eq!((ticket.external_id.as_str(), ticket.is_open), ("278964#12", true));
-    case.may_have_arrived = true;
+    case.unheard_for = Some(Duration::ZERO);
     let mut ours = issue("closed");
     ours["description"] = json!(format!("… <!-- deptex:{} -->", case.out().mark()));
     let (calls, verdict) = case.play(&[(200, json!([issue("opened"), ours]))]);
@@ -233,7 +260,7 @@ fn an_authorization_is_taken_back_at_its_server() {
         metadata: &json!({}),
         hosts: &hosts,
     };
-    let call = revoke(&revocation);
+    let call = revoke(&revocation).expect("there are tokens");
     assert_eq!(call.url.as_str(), "https://git.example.com/oauth/revoke");
     assert_eq!(&*call.body, b"client_id=our-id&client_secret=our-secret&token=ref");
     let by_hand = revoke_url(&hosts, &json!({}));

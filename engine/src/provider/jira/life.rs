@@ -14,9 +14,6 @@ use crate::provider::{
 
 /// By when a search finds what was made.
 const INDEX_LAG: Duration = Duration::from_secs(30);
-/// The attempt that may follow a lost answer so closely that a search does not know its issue yet.
-/// Later ones wait longer by themselves, and the first one has no other before it.
-const EARLY_ATTEMPT: i32 = 2;
 /// How many comments are looked through for our own, the newest first.
 const COMMENTS_MAX: &str = "100";
 
@@ -47,8 +44,9 @@ impl Tracker for Jira<'_> {
                 let is_open = issue.is_open;
                 return Ok(ticket::delivered(&issue, is_open));
             }
-            if self.out.may_have_arrived && self.out.attempt == EARLY_ATTEMPT {
-                return Ok(Verdict::Retry { after: Some(INDEX_LAG), hold: None });
+            let lag = self.out.unheard_for.and_then(|past| INDEX_LAG.checked_sub(past));
+            if let Some(left) = lag.filter(|left| !left.is_zero()) {
+                return Ok(Verdict::Retry { after: Some(left), hold: None });
             }
         }
         let made = answers.need(self.create())?.json();

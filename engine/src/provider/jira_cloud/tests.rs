@@ -16,23 +16,9 @@ use crate::{
 };
 
 fn case() -> Case {
-    Case {
-        provider: &JIRA_CLOUD,
-        metadata: json!({
-            "cloud_id": "1324a887-45db-1bf4-1e99-ef0ff456d421",
-            "site_url": "https://example.atlassian.net",
-        }),
-        installation_id: "1324a887-45db-1bf4-1e99-ef0ff456d421",
-        destination: Some(destination()),
-        ticket: None,
-        kind: "vulnerability.found",
-        data: json!({
-            "vulnerability_id": "CVE-2026-1234", "severity": "critical", "package": "lodash",
-            "version": "4.17.20", "project": "my-project",
-        }),
-        attempt: 1,
-        may_have_arrived: false,
-    }
+    let id = "1324a887-45db-1bf4-1e99-ef0ff456d421";
+    let metadata = json!({ "cloud_id": id, "site_url": "https://example.atlassian.net" });
+    Case::new(&JIRA_CLOUD, id, metadata, destination())
 }
 
 fn destination() -> Destination {
@@ -114,15 +100,17 @@ fn a_repeat_looks_for_the_issue_before_it_makes_one() {
     is_in(&ticket(), true, &case().again().play(&[(&look, found("new"))]));
     is_in(&ticket(), false, &case().again().play(&[(&look, found("done"))]));
     let nothing = || says(200, json!({ "issues": [] }));
-    let mut third = case().again();
-    third.attempt = 3;
-    is_in(&ticket(), true, &third.play(&[(&look, nothing()), (CREATE, created())]));
-    let verdict = case().again().play(&[(&look, nothing())]);
-    let after = Some(Duration::from_secs(30));
-    assert_eq!(verdict, Verdict::Retry { after, hold: None }, "the index may lag behind");
-    let mut after_a_new_token = case().again();
-    after_a_new_token.attempt = 1;
-    is_in(&ticket(), true, &after_a_new_token.play(&[(&look, nothing()), (CREATE, created())]));
+    for (unheard_for, left) in [(0, 30), (12, 18)] {
+        let mut early = case().again();
+        early.attempt = 3;
+        early.unheard_for = Some(Duration::from_secs(unheard_for));
+        let after = Some(Duration::from_secs(left));
+        let verdict = early.play(&[(&look, nothing())]);
+        assert_eq!(verdict, Verdict::Retry { after, hold: None }, "the index may lag behind");
+    }
+    let mut late = case().again();
+    late.unheard_for = Some(Duration::from_secs(30));
+    is_in(&ticket(), true, &late.play(&[(&look, nothing()), (CREATE, created())]));
     let mut refused_before = case();
     refused_before.attempt = 2;
     is_in(&ticket(), true, &refused_before.play(&[(&look, nothing()), (CREATE, created())]));
@@ -242,6 +230,31 @@ fn what_is_closed_or_was_never_there_needs_nothing() {
 fn an_answer_that_does_not_name_the_issue_is_looked_behind() {
     let verdict = case().play(&[(CREATE, says(201, json!({ "self": "https://x" })))]);
     assert_eq!(verdict, Verdict::Retry { after: None, hold: None });
+}
+
+/// The fixture's answers come at 12:00:03.
+#[test]
+fn the_last_fifth_of_the_hours_points_is_spread_over_what_is_left_of_it() {
+    let spread = |remaining, near| {
+        let reset = ("x-ratelimit-reset", "2026-02-25T12:40:03Z");
+        let headers =
+            [("x-ratelimit-remaining", remaining), ("x-ratelimit-nearlimit", near), reset];
+        budget(&says_with(201, &headers, json!({})))
+    };
+    let hold = |seconds: f64| {
+        Some(Hold { wait: Duration::from_secs_f64(seconds), shared_by: SharedBy::Provider })
+    };
+    for (remaining, near, expected) in [
+        ("60000", "false", None),
+        ("12000", "true", hold(1.0)),
+        ("50", "true", hold(240.0)),
+        ("3", "true", hold(2_400.0)),
+        ("0", "false", hold(2_400.0)),
+        ("?", "true", None),
+    ] {
+        assert_eq!(spread(remaining, near), expected, "{remaining} {near}");
+    }
+    assert_eq!(budget(&says(201, json!({}))), None);
 }
 
 #[test]

@@ -13,17 +13,9 @@ use crate::{
 };
 
 fn case() -> Case {
-    Case {
-        provider: &JIRA_DATA_CENTER,
-        metadata: json!({ "type": "data_center", "base_url": "https://jira.example.com/jira" }),
-        installation_id: "dc:https://jira.example.com/jira",
-        destination: Some(destination()),
-        ticket: None,
-        kind: "vulnerability.found",
-        data: json!({ "vulnerability_id": "CVE-1", "severity": "high", "package": "lodash" }),
-        attempt: 1,
-        may_have_arrived: false,
-    }
+    let base_url = "https://jira.example.com/jira";
+    let metadata = json!({ "type": "data_center", "base_url": base_url });
+    Case::new(&JIRA_DATA_CENTER, "dc:https://jira.example.com/jira", metadata, destination())
 }
 
 fn destination() -> Destination {
@@ -54,9 +46,22 @@ fn an_issue_has_wiki_markup_and_is_found_by_its_label() {
         format!("POST https://jira.example.com/jira/rest/api/2/search … labels = \\\"{mark}\\\"");
     let nothing = says(200, json!({ "issues": [], "total": 0 }));
     let mut later = case().again();
-    later.attempt = 3;
+    later.unheard_for = Some(Duration::from_secs(60));
     let verdict = later.play(&[(&look, nothing), (CREATE, created())]);
     assert!(matches!(verdict, Verdict::Delivered(_)), "{verdict:?}");
+}
+
+#[test]
+fn the_last_token_of_the_bucket_is_followed_by_a_wait() {
+    let after = |headers: &[_]| budget(&says_with(201, headers, json!({})));
+    let hold = |seconds| {
+        Some(Hold { wait: Duration::from_secs(seconds), shared_by: SharedBy::Installation })
+    };
+    let (left, none) = (("x-ratelimit-remaining", "9"), ("x-ratelimit-remaining", "0"));
+    assert_eq!(after(&[left, ("retry-after", "0")]), None);
+    assert_eq!(after(&[none, ("retry-after", "4")]), hold(4));
+    assert_eq!(after(&[none, ("x-ratelimit-interval-seconds", "20")]), hold(20));
+    assert_eq!(after(&[]), None, "no limit is set");
 }
 
 #[test]

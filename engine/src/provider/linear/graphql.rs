@@ -18,7 +18,7 @@ pub(super) const TEAMS: &str = "query TeamPicker($after: String, $filter: TeamFi
 
 /// One team.
 pub(super) const TEAM: &str = "query TeamDetails($id: String!) {
-  team(id: $id) { id key name }
+  team(id: $id) { id key name archivedAt }
 }";
 
 /// An issue with the workflow that it goes through.

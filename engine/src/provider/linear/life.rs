@@ -36,11 +36,8 @@ impl Tracker for Linear<'_> {
                 let unheard = Verdict::Retry { after: None, hold: None };
                 Ok(issue.map_or(unheard, |issue| ticket::delivered(&issue, true)))
             }
-            // How Linear refuses an id that is taken is not written anywhere, so it is asked.
-            refusal @ Verdict::Rejected(_) => {
-                let there = answers.find(self.ask(graphql::ISSUE, &json!({ "id": id })))?;
-                let there = there.map(|reply| reply.json()["data"]["issue"].clone());
-                let issue = there.as_ref().and_then(issue);
+            refusal if self.may_be_there(made, &refusal) => {
+                let issue = self.find_issue(answers, &id)?.as_ref().and_then(issue);
                 Ok(issue.map_or(refusal, |issue| ticket::delivered(&issue, issue.is_open)))
             }
             refusal => Ok(refusal),
@@ -48,10 +45,7 @@ impl Tracker for Linear<'_> {
     }
 
     fn state(&self, answers: &mut Answers<'_, Step>, known: &Ticket) -> Told<Option<Value>> {
-        let asked = self.ask(graphql::ISSUE, &json!({ "id": known.external_id }));
-        let found = answers.find(asked)?.map(|reply| reply.json()["data"]["issue"].clone());
-        // For some weeks a removed issue is still there, where nobody looks.
-        Ok(found.filter(|issue| issue.is_object() && issue["trashed"] != true))
+        self.find_issue(answers, &known.external_id)
     }
 
     fn is_done(state: &Value) -> bool {
@@ -86,7 +80,7 @@ impl Tracker for Linear<'_> {
         match verdict(made) {
             Verdict::Delivered(_) => Ok(true),
             Verdict::WrongDestination(code) if code == NOT_FOUND => Ok(false),
-            refusal @ Verdict::Rejected(_) => {
+            refusal if self.may_be_there(made, &refusal) => {
                 match answers.find(self.ask(graphql::COMMENT, &json!({ "id": id })))? {
                     Some(_) => Ok(true),
                     None => Err(Box::new(refusal.into())),
@@ -100,6 +94,26 @@ impl Tracker for Linear<'_> {
 impl Linear<'_> {
     fn ask(&self, query: &str, variables: &Value) -> Call {
         ask_for(&self.out.account, query, variables)
+    }
+
+    /// An issue that people can see.
+    fn find_issue(&self, answers: &mut Answers<'_, Step>, id: &str) -> Told<Option<Value>> {
+        let found = answers.find(self.ask(graphql::ISSUE, &json!({ "id": id })))?;
+        let found = found.map(|reply| reply.json()["data"]["issue"].clone());
+        // For some weeks a removed issue is still there, where nobody looks.
+        Ok(found.filter(|issue| issue.is_object() && issue["trashed"] != true))
+    }
+
+    /// Whether a refusal may mean that the id is taken, by what an earlier attempt made. How Linear
+    /// says so is not written anywhere: it may as well look like trouble of its own, for ever.
+    fn may_be_there(&self, answer: &Reply, refusal: &Verdict) -> bool {
+        match refusal {
+            Verdict::Rejected(_) => true,
+            Verdict::Retry { hold: None, .. } => {
+                ticket::may_repeat(self.out) && answer.json()["errors"].is_array()
+            }
+            _ => false,
+        }
     }
 
     fn create(&self, id: &str) -> Call {

@@ -1,29 +1,18 @@
 //! Tests of Linear: the life of an issue with ids of ours, and failures that look like successes.
 
+mod linking;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::provider::{
-    Client, Step, Ticket, Verdict,
+    Client, Hold, Step, Ticket, Verdict,
     contract_suite::{self, Markup, Sample},
     ticket::fixture::{Case, says, says_with, who},
 };
 
 fn case() -> Case {
-    Case {
-        provider: &LINEAR,
-        metadata: json!({ "linear_org_id": "org-1" }),
-        installation_id: "org-1",
-        destination: Some(destination()),
-        ticket: None,
-        kind: "vulnerability.found",
-        data: json!({
-            "vulnerability_id": "CVE-2026-1234", "severity": "critical", "package": "lodash",
-            "version": "4.17.20", "project": "my-project",
-        }),
-        attempt: 1,
-        may_have_arrived: false,
-    }
+    Case::new(&LINEAR, "org-1", json!({ "linear_org_id": "org-1" }), destination())
 }
 
 fn destination() -> Destination {
@@ -108,6 +97,17 @@ fn a_refusal_may_mean_that_the_issue_is_there() {
     is_in(false, &case().again().play(&[(CREATE, taken()), (ISSUE, shows("completed"))]));
     let verdict = case().play(&[(CREATE, taken()), (ISSUE, not_there())]);
     assert_eq!(verdict, Verdict::Rejected("invalid_input".into()));
+    // A repeat that is refused by what looks like trouble of Linear's own.
+    let trouble = || fails(200, "internal error", "Internal server error");
+    is_in(true, &case().again().play(&[(CREATE, trouble()), (ISSUE, shows("started"))]));
+    let retry = Verdict::Retry { after: None, hold: None };
+    assert_eq!(case().again().play(&[(CREATE, trouble()), (ISSUE, not_there())]), retry);
+    assert_eq!(case().play(&[(CREATE, trouble())]), retry, "nothing was made before");
+    let mut trashed = issue("started");
+    trashed["trashed"] = json!(true);
+    let trashed = says(200, json!({ "data": { "issue": trashed } }));
+    let verdict = case().play(&[(CREATE, taken()), (ISSUE, trashed)]);
+    assert_eq!(verdict, Verdict::Rejected("invalid_input".into()), "nobody looks there");
 }
 
 #[test]
@@ -138,6 +138,12 @@ fn a_comment_that_is_there_already_is_not_made_twice() {
     let script = [
         (ISSUE, shows("started")),
         (COMMENT, taken.clone()),
+        ("query CommentById", says(200, json!({ "data": { "comment": { "id": "x" } } }))),
+    ];
+    is_in(true, &case().with(&ticket(), true).again().play(&script));
+    let script = [
+        (ISSUE, shows("started")),
+        (COMMENT, fails(200, "internal error", "Internal server error")),
         ("query CommentById", says(200, json!({ "data": { "comment": { "id": "x" } } }))),
     ];
     is_in(true, &case().with(&ticket(), true).again().play(&script));
@@ -241,6 +247,24 @@ fn every_refusal_has_its_verdict_whatever_its_status() {
     }
 }
 
+#[test]
+fn of_several_errors_the_gravest_counts() {
+    let rank = ["authentication error", "usage limit exceeded", "ratelimited", "forbidden"];
+    let rank = rank.iter().chain(&["invalid input", "internal error"]).copied();
+    let errors: Vec<Value> = rank
+        .map(|kind| json!({ "message": "no", "extensions": { "type": kind, "code": kind } }))
+        .collect();
+    let verdict_on = |errors: &[Value]| verdict(&says(200, json!({ "errors": errors })));
+    for (place, graver) in errors.iter().enumerate() {
+        let expected = verdict_on(std::slice::from_ref(graver));
+        for other in &errors[place..] {
+            for pair in [[graver.clone(), other.clone()], [other.clone(), graver.clone()]] {
+                assert_eq!(verdict_on(&pair), expected, "{pair:?}");
+            }
+        }
+    }
+}
+
 /// The fixture's answers come at 12:00:03.
 #[test]
 fn rate_limits_are_told_in_milliseconds_and_held_by_the_workspace() {
@@ -277,80 +301,19 @@ fn rate_limits_are_told_in_milliseconds_and_held_by_the_workspace() {
     let bare = says_with(400, &requests, json!("limited"));
     let expected = Verdict::hold(Duration::from_secs(600), SharedBy::Installation);
     assert_eq!(case().play(&[(CREATE, bare)]), expected, "without a body that says so");
-}
 
-#[test]
-fn a_workspace_becomes_an_account() {
-    let granted = |scope: Value, reply: Reply| {
-        let tokens = Tokens {
-            access_token: Secret::new("a-new-token"),
-            refresh_token: None,
-            expires_in: Some(Duration::from_secs(86_399)),
-            answer: json!({ "scope": scope }),
-        };
-        let hosts = Hosts::of(&LINEAR, |_| None);
-        let newcomer = Newcomer { tokens: &tokens, own: None, hosts: &hosts };
-        who(|replies| account(&newcomer, replies), &[("query Identity", reply)])
+    let spared = |headers: &[_]| budget(&says_with(200, headers, json!({})));
+    let hold = |seconds| {
+        Some(Hold { wait: Duration::from_secs(seconds), shared_by: SharedBy::Installation })
     };
-    let organization = json!({ "id": "org-1", "name": "Acme", "urlKey": "acme" });
-    let reply = says(200, json!({ "data": { "viewer": {}, "organization": organization } }));
-    for scope in [json!("read,write"), json!(["read", "write"])] {
-        let AccountStep::Accounts(accounts) = granted(scope, reply.clone()) else { panic!() };
-        assert_eq!((&*accounts[0].installation_id, &*accounts[0].display_name), ("org-1", "Acme"));
-        assert_eq!(
-            accounts[0].metadata,
-            json!({
-                "linear_org_id": "org-1", "scope": "read,write",
-                "expires_at": "2026-02-26T12:00:02Z",
-            })
-        );
-    }
-    let refused = granted(Value::Null, fails(400, "authentication error", "no"));
-    assert!(matches!(refused, AccountStep::Unreadable(_)));
-}
-
-#[test]
-fn teams_come_page_by_page_and_are_checked_when_chosen() {
-    let team = |id: &str, archived: Value| json!({ "id": id, "key": "SEC", "name": "Security", "archivedAt": archived });
-    let page = |more: bool| {
-        let nodes = [team("a", Value::Null), team("b", json!("2026-01-01T00:00:00Z"))];
-        let info = json!({ "hasNextPage": more, "endCursor": "cursor-1" });
-        says(200, json!({ "data": { "teams": { "nodes": nodes, "pageInfo": info } } }))
-    };
-    let first = case().pick(None, Some("sec"), &[(r#""containsIgnoreCase":"sec""#, page(true))]);
-    let PickStep::Page(teams, next) = first else { panic!("{first:?}") };
-    assert_eq!((teams.len(), teams[0].name.as_str()), (1, "SEC — Security"));
-    let last = case().pick(next.as_deref(), None, &[(r#""after":"cursor-1""#, page(false))]);
-    assert!(matches!(last, PickStep::Page(_, None)), "{last:?}");
-    let refused = case().pick(None, None, &[("TeamPicker", fails(200, "forbidden", ""))]);
-    assert!(matches!(refused, PickStep::Refused(_)), "{refused:?}");
-
-    let found = says(200, json!({ "data": { "team": team("a", Value::Null) } }));
-    let fine = case().check("a", None, &[(r#"TeamDetails … "id":"a""#, found)]);
-    assert!(matches!(fine, CheckStep::Fine(ref team) if team.id == "a"), "{fine:?}");
-    let gone = case().check("b", None, &[("TeamDetails", not_there())]);
-    assert!(matches!(gone, CheckStep::Unusable(_)), "{gone:?}");
-}
-
-#[test]
-fn disconnecting_ends_the_refresh_token_first() {
-    let hosts = Hosts::of(&LINEAR, |_| None);
-    let client = Client { id: "id".into(), secret: Secret::new("secret") };
-    let (access, refresh) = (Secret::new("at"), Secret::new("rt"));
-    for (refresh_token, expected) in [
-        (Some(&refresh), "token=rt&token_type_hint=refresh_token"),
-        (None, "token=at&token_type_hint=access_token"),
-    ] {
-        let call = revoke(&Revocation {
-            access_token: Some(&access),
-            refresh_token,
-            client: &client,
-            metadata: &Value::Null,
-            hosts: &hosts,
-        });
-        assert_eq!(call.url.as_str(), "https://api.linear.app/oauth/revoke");
-        assert_eq!(call.body, expected);
-    }
+    assert_eq!(spared(&requests), hold(600));
+    assert_eq!(spared(&[requests, complexity].concat()), hold(2_400));
+    assert_eq!((spared(&left), spared(&[])), (None, None));
+    let heeds = case().lend(|out| match (LINEAR.advance)(out, &[]) {
+        Step::Call(call) => call.heeds,
+        end => panic!("{end:?}"),
+    });
+    assert_eq!(heeds(&says_with(200, &requests, json!({}))), hold(600));
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::time::Duration;
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::provider::{Reply, SharedBy, Verdict, fold::NOT_FOUND};
+use crate::provider::{Hold, Reply, SharedBy, Verdict, fold::NOT_FOUND};
 
 /// What an answer means.
 pub(super) fn verdict(reply: &Reply) -> Verdict {
     let body = reply.json();
-    match body["errors"].get(0) {
-        Some(error) => of_error(reply, error),
+    let errors = body["errors"].as_array().into_iter().flatten();
+    match errors.map(|error| of_error(reply, error)).min_by_key(place) {
+        Some(verdict) => verdict,
         None if reply.status == 429 => limited(reply),
         None if reply.status == 400 && spent(reply).next().is_some() => limited(reply),
         None if reply.is_success() && !body["data"].is_object() => Verdict::retry(reply),
@@ -19,6 +20,19 @@ pub(super) fn verdict(reply: &Reply) -> Verdict {
             Verdict::Rejected("not_successful".into())
         }
         None => Verdict::from_status(reply),
+    }
+}
+
+/// The order in which refusals of one answer are to be set right: without a token nothing goes,
+/// without room or time nothing more, and only then does it matter what was asked and of whom.
+fn place(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Unauthorized => 0,
+        Verdict::Suspended(_) => 1,
+        Verdict::Retry { hold: Some(_), .. } => 2,
+        Verdict::WrongDestination(_) => 3,
+        Verdict::Rejected(_) => 4,
+        _ => 5,
     }
 }
 
@@ -72,6 +86,11 @@ fn limited(reply: &Reply) -> Verdict {
     Verdict::hold(after.unwrap_or(Duration::from_secs(60)), SharedBy::Installation)
 }
 
+/// The answer that used up a budget says so itself: the next call would only be refused.
+pub(super) fn budget(reply: &Reply) -> Option<Hold> {
+    spent(reply).max().map(|wait| Hold { wait, shared_by: SharedBy::Installation })
+}
+
 /// When the budgets that are used up are filled again.
 fn spent(reply: &Reply) -> impl Iterator<Item = Duration> {
     let budgets = [
@@ -80,11 +99,10 @@ fn spent(reply: &Reply) -> impl Iterator<Item = Duration> {
         ("x-ratelimit-endpoint-requests-remaining", "x-ratelimit-endpoint-requests-reset"),
     ];
     budgets.into_iter().filter_map(|(remaining, reset)| {
-        let number = |name| reply.header(name)?.trim().parse::<f64>().ok();
-        if number(remaining)? >= 1.0 {
+        if reply.number(remaining)? >= 1.0 {
             return None;
         }
-        let reset = DateTime::from_timestamp_millis(number(reset)? as i64)?;
+        let reset = DateTime::from_timestamp_millis(reply.number(reset)? as i64)?;
         Some((reset - reply.at).to_std().unwrap_or_default())
     })
 }

@@ -333,7 +333,16 @@ fn revoking_carries_the_token_in_its_header_only() {
         metadata: &Value::Null,
         hosts: &hosts,
     });
+    let call = call.expect("there is a token");
     assert_eq!(call.url.as_str(), "https://slack.com/api/auth.revoke");
     assert_eq!(call.headers["authorization"], format!("Bearer {TOKEN}"));
     assert!(call.headers["authorization"].is_sensitive() && call.body.is_empty());
+    for (body, is_over) in [
+        (json!({"ok": true, "revoked": true}), true),
+        (json!({"ok": false, "error": "token_revoked"}), true),
+        (json!({"ok": false, "error": "internal_error"}), false),
+        (json!("<html>"), false),
+    ] {
+        assert_eq!(is_revoked(&reply(200, &body)), is_over, "{body}");
+    }
 }

@@ -1,13 +1,13 @@
 //! Plays deliveries of ticketing services against scripted answers, for tests.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    event::{RecordedEvent, headline},
-    ids::{ConnectionId, DeliveryId, EventId, OrganizationId, ProjectId},
+    event::{RecordedEvent, headline, recorded},
+    ids::{ConnectionId, DeliveryId, ProjectId},
     provider::{
         AccountAccess, AccountStep, Call, CheckStep, Choosing, Destination, Hosts, Outgoing,
         PickStep, Picking, Provider, Reply, Step, Ticket, Verdict, Wish,
@@ -29,10 +29,33 @@ pub(in crate::provider) struct Case {
     pub(in crate::provider) kind: &'static str,
     pub(in crate::provider) data: Value,
     pub(in crate::provider) attempt: i32,
-    pub(in crate::provider) may_have_arrived: bool,
+    pub(in crate::provider) unheard_for: Option<Duration>,
 }
 
 impl Case {
+    /// The first attempt for a critical finding of which there is no ticket yet.
+    pub(in crate::provider) fn new(
+        provider: &'static Provider,
+        installation_id: &'static str,
+        metadata: Value,
+        destination: Destination,
+    ) -> Self {
+        Self {
+            provider,
+            metadata,
+            installation_id,
+            destination: Some(destination),
+            ticket: None,
+            kind: "vulnerability.found",
+            data: json!({
+                "vulnerability_id": "CVE-2026-1234", "severity": "critical", "package": "lodash",
+                "version": "4.17.20", "project": "my-project",
+            }),
+            attempt: 1,
+            unheard_for: None,
+        }
+    }
+
     /// Brings an event of this kind.
     pub(in crate::provider) fn of(mut self, kind: &'static str) -> Self {
         self.kind = kind;
@@ -47,24 +70,15 @@ impl Case {
 
     /// Comes after an attempt of which nothing was heard.
     pub(in crate::provider) fn again(mut self) -> Self {
-        (self.attempt, self.may_have_arrived) = (2, true);
+        (self.attempt, self.unheard_for) = (2, Some(Duration::ZERO));
         self
     }
 
     /// Lends the delivery.
     pub(in crate::provider) fn lend<T>(&self, then: impl FnOnce(&Outgoing<'_>) -> T) -> T {
         let event = RecordedEvent {
-            id: EventId(Uuid::from_u128(1)),
-            organization_id: OrganizationId(Uuid::from_u128(7)),
-            kind: self.kind.to_owned(),
-            payload: self.data.to_string().into(),
             project_id: Some(ProjectId(Uuid::from_u128(9))),
-            team_id: None,
-            subject: None,
-            priority: "normal".to_owned(),
-            source: None,
-            occurred_at: "2026-02-25T12:00:00Z".parse().expect("a time"),
-            hops: 0,
+            ..recorded(self.kind, &self.data.to_string())
         };
         let closes = self.kind == "vulnerability.resolved";
         self.account(|account| {
@@ -75,7 +89,7 @@ impl Case {
                 delivery_id: DeliveryId(Uuid::from_u128(0x0189_0000_0000_7000_8000_0000_0000_00aa)),
                 attempt: self.attempt,
                 replay: false,
-                may_have_arrived: self.may_have_arrived,
+                unheard_for: self.unheard_for,
                 connection_id: ConnectionId(Uuid::from_u128(3)),
                 account,
                 destination: self.destination.as_ref(),

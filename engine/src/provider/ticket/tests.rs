@@ -6,21 +6,9 @@ use super::{fixture::Case, *};
 use crate::provider::{Destination, Ticket, linear::LINEAR};
 
 fn case(kind: &'static str, data: serde_json::Value) -> Case {
-    Case {
-        provider: &LINEAR,
-        metadata: json!({}),
-        installation_id: "org",
-        destination: Some(Destination {
-            id: "team".into(),
-            name: "SEC".into(),
-            settings: serde_json::Value::Null,
-        }),
-        ticket: None,
-        kind,
-        data,
-        attempt: 1,
-        may_have_arrived: false,
-    }
+    let settings = serde_json::Value::Null;
+    let team = Destination { id: "team".into(), name: "SEC".into(), settings };
+    Case { data, ..Case::new(&LINEAR, "org", json!({}), team).of(kind) }
 }
 
 #[test]
@@ -34,7 +22,7 @@ fn a_title_begins_with_the_severity() {
             json!({"package":"evil"}),
             "Critical: Malicious package detected: evil",
         ),
-        ("test.ping", json!({}), "Test from Deptex"),
+        ("test.ping", json!({}), "Hello from Deptex"),
     ] {
         let words = case(kind, data).lend(|out| Words::of(out, News::Opened));
         assert_eq!(words.title, title);

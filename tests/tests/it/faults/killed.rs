@@ -7,12 +7,13 @@ use tests::{Answer, Flow, LONG, Ledger, World, new_id, wait_until};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{LEASE, Load, SLACK, emit_all, emit_some, found, leased};
+use super::{LEASE, Load, SLACK, emit_all, emit_some, found, leased, owned_evenly, owner_of};
 
 /// F1, B35: what a killed worker held is taken over; nothing is lost, and only that may come twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f1_one_of_three_workers_is_killed_under_load() {
     const CONCURRENCY: usize = 16;
+    const PATHS: [&str; 5] = ["/a", "/b", "/c", "/d", "/e"];
     let world = World::builder()
         .workers(3)
         .env("RELAY_LEASE", "3s")
@@ -20,12 +21,16 @@ async fn f1_one_of_three_workers_is_killed_under_load() {
         .start()
         .await;
     let org = new_id();
-    world.receiver.answer("/hook", [Answer::ok().after(Duration::from_millis(50))]);
-    world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    owned_evenly(&world, 3).await;
+    let mut hooks = Vec::new();
+    for path in PATHS {
+        world.receiver.answer(path, [Answer::ok().after(Duration::from_millis(50))]);
+        hooks.push(world.relay.create_custom(org, &world.receiver.url(path)).await);
+    }
     let ledger = Ledger::default();
-    let load = Load::start(&world.relay, &ledger, org, 8);
-    world.receiver.wait_for("/hook", 200).await;
-    world.workers[0].kill9();
+    let load = Load::start(&world.relay, &ledger, org, 2);
+    world.receiver.wait_for("/a", 60).await;
+    owner_of(&world, hooks[0].id).await.kill9();
     let killed_at = Instant::now();
     let held: Vec<(Uuid,)> =
         sqlx::query_as("select delivery_id from relay.outbox where lease_until > now()")
@@ -46,7 +51,7 @@ async fn f1_one_of_three_workers_is_killed_under_load() {
     assert!(killed_at.elapsed() < LEASE + SLACK, "resumed after {:?}", killed_at.elapsed());
     load.end().await;
     world.run_until_idle().await;
-    let tally = ledger.tally(&world.receiver, &["/hook"]);
+    let tally = ledger.tally(&world.receiver, &PATHS);
     println!("{} delivered, {} twice", tally.arrived, tally.duplicates.len());
     tally.assert_kept(CONCURRENCY);
 }

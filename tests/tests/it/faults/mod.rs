@@ -2,7 +2,9 @@
 
 mod killed;
 mod poison;
+mod pressure;
 mod stopped;
+mod takeover;
 
 use std::{
     ops::Range,
@@ -14,7 +16,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tests::{Ledger, Relay, World, event};
+use tests::{LONG, Ledger, Process, Relay, World, event, wait_until};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -89,4 +91,46 @@ async fn leased(world: &World) -> i64 {
         .fetch_one(world.sql())
         .await
         .expect("the database answers")
+}
+
+/// Waits until so many workers live, and all shards are split evenly among them.
+pub(crate) async fn owned_evenly(world: &World, workers: usize) {
+    wait_until("the shards to be split evenly", LONG, || async {
+        let owned: Vec<i64> = sqlx::query_scalar(
+            "select count(s.shard) from relay.workers w
+             left join relay.shard_owners s on s.worker = w.worker
+             where w.until > now() group by w.worker",
+        )
+        .fetch_all(world.sql())
+        .await
+        .expect("the database answers");
+        let (least, most) = (64 / workers as i64, 64_usize.div_ceil(workers) as i64);
+        let is_even = owned.iter().all(|count| (least..=most).contains(count));
+        (is_even && owned.len() == workers && owned.iter().sum::<i64>() == 64).then_some(())
+    })
+    .await;
+}
+
+/// The process that owns a connection's shard.
+async fn owner_of(world: &World, connection: Uuid) -> &Process {
+    let name: String = wait_until("the shard to have an owner", LONG, || async {
+        sqlx::query_scalar(
+            "select w.name from relay.workers w
+             join relay.shard_owners s on s.worker = w.worker
+             where s.shard = relay.shard_of($1) and w.until > now() and not w.is_leaving",
+        )
+        .bind(connection)
+        .fetch_optional(world.sql())
+        .await
+        .expect("the database answers")
+        .filter(|name: &String| find(world, name).is_some())
+    })
+    .await;
+    find(world, &name).expect("it was found before")
+}
+
+fn find<'a>(world: &'a World, name: &str) -> Option<&'a Process> {
+    let runs = |worker: &&Process| worker.exit_status().is_none();
+    let is_it = |worker: &&Process| name.ends_with(&format!("/{}", worker.id()));
+    world.workers.iter().filter(runs).find(is_it)
 }

@@ -56,14 +56,17 @@ async fn f4_b38_sigterm_lets_what_is_under_way_finish_and_hands_the_rest_back() 
 /// F4, B38: workers that end one after the other under load lose nothing and repeat nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f4_b38_a_rolling_restart_under_load_repeats_nothing() {
+    const PATHS: [&str; 4] = ["/a", "/b", "/c", "/d"];
     let world = World::builder().workers(2).env("RELAY_WORKER_CONCURRENCY", "16").start().await;
     let org = new_id();
-    world.receiver.answer("/hook", [Answer::ok().after(Duration::from_millis(50))]);
-    world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    for path in PATHS {
+        world.receiver.answer(path, [Answer::ok().after(Duration::from_millis(50))]);
+        world.relay.create_custom(org, &world.receiver.url(path)).await;
+    }
     let ledger = Ledger::default();
-    let load = Load::start(&world.relay, &ledger, org, 8);
+    let load = Load::start(&world.relay, &ledger, org, 2);
     for (round, worker) in world.workers.iter().enumerate() {
-        world.receiver.wait_for("/hook", 150 * (round + 1)).await;
+        world.receiver.wait_for(PATHS[0], 50 * (round + 1)).await;
         worker.sigterm();
         let status = worker.wait_exit(Duration::from_secs(25)).await;
         assert!(status.success(), "{status}");
@@ -78,7 +81,7 @@ async fn f4_b38_a_rolling_restart_under_load_repeats_nothing() {
     world.apis[0].wait_ready().await;
     load.end().await;
     world.run_until_idle().await;
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(0);
+    ledger.tally(&world.receiver, &PATHS).assert_kept(0);
 }
 
 /// F5: a worker sleeps past its leases under load, wakes up, and changes nothing that was settled.

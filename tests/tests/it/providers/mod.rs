@@ -2,8 +2,10 @@
 //! and compare every request with what the real ones publish.
 
 mod connect;
+mod digest;
 mod marks;
 mod outage;
+mod refusals;
 mod slack;
 mod tickets;
 mod tokens;

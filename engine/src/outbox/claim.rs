@@ -1,0 +1,251 @@
+//! Takes due deliveries from the shards that a worker owns, some of each connection.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{CRASHES_SUSPECT, Claimed, Class, FRESH, interval};
+use crate::{ids::ConnectionId, shards::WorkerId};
+
+/// How many more deliveries of one connection the caller can take.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The number, perhaps zero.
+    pub room: i32,
+}
+
+/// Where the search for ready connections goes on, so that all of them get their turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    shard: i16,
+    connection_id: Uuid,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { shard: -1, connection_id: Uuid::nil() }
+    }
+}
+
+/// What a worker asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimRequest<'a> {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// The shards to look into. Those that are not the worker's are passed over.
+    pub shards: &'a [i16],
+    /// How long the leases are.
+    pub lease: Duration,
+    /// The most deliveries, one suspect aside.
+    pub limit: i64,
+    /// The most of a connection that is not named in `wants`.
+    pub default_room: i32,
+    /// The room for connections that have something here already, or want nothing now.
+    pub wants: &'a [Want],
+    /// Where the last claim ended.
+    pub cursor: Cursor,
+    /// Whether one that is suspected of being poison may be among them.
+    pub may_take_suspect: bool,
+}
+
+/// The answer of a claim.
+#[derive(Debug)]
+pub struct Claim {
+    /// What was taken.
+    pub deliveries: Vec<Claimed>,
+    /// Where to go on.
+    pub cursor: Cursor,
+}
+
+/// Takes up to `limit` due deliveries under new leases, a share for each ready connection.
+///
+/// Only from shards that are the worker's at this moment by the database's clock. What became due
+/// lately goes before what has been waiting, 8 to 2, and each fills up for the other. Of a lane only
+/// the first is ever taken, and nothing while one of it is under way. Rows that are locked are passed
+/// over without waiting, and a lease that has run out counts as a crash. Of those that are suspected
+/// of being poison one is taken if `may_take_suspect`, beside the others, and otherwise none:
+/// whatever runs beside the culprit when it takes the process down would be blamed as well.
+pub async fn claim(pool: &PgPool, request: ClaimRequest<'_>) -> Result<Claim, sqlx::Error> {
+    let ClaimRequest { limit, cursor, .. } = request;
+    let mut wants: Vec<(Uuid, i32)> =
+        request.wants.iter().map(|want| (want.connection_id.0, want.room)).collect();
+    wants.sort_unstable();
+    let (connections, rooms): (Vec<Uuid>, Vec<i32>) = wants.into_iter().unzip();
+    // `hop` goes from connection to connection along the index, and over shards that are not ours
+    // in one step: its cost is the number of connections with something queued, whatever the backlog
+    // of each. It sees when the first of each is due, so that who only waits costs no more than that.
+    // `place` is where a row lies: it cannot move, since it is locked by then.
+    let rows = sqlx::query!(
+        r#"
+        with recursive own as materialized (
+            select array_agg(s.shard) as shards
+            from relay.workers w
+            join relay.shard_owners s on s.worker = w.worker
+            where w.worker = $1 and w.until > now() and s.shard = any($2::smallint[])
+        ),
+        hop as (
+            (
+                select o.shard, o.connection_id, o.due_at,
+                       o.shard & 63 = any((select shards from own)::smallint[]) as is_own
+                from relay.outbox o
+                where (o.shard, o.connection_id) > ($3::smallint, $4::uuid)
+                order by o.shard, o.connection_id, o.due_at limit 1
+            )
+            union all
+            select n.shard, n.connection_id, n.due_at,
+                   n.shard & 63 = any((select shards from own)::smallint[])
+            from hop h
+            cross join lateral (
+                select o.shard, o.connection_id, o.due_at from relay.outbox o
+                where (o.shard, o.connection_id) > (h.shard,
+                    case when h.is_own then h.connection_id
+                         else 'ffffffff-ffff-ffff-ffff-ffffffffffff' end)
+                order by o.shard, o.connection_id, o.due_at limit 1
+            ) n
+        ),
+        due as materialized (
+            select d.place
+            from hop h
+            -- The wants are in order: each is found by halving them.
+            cross join lateral (
+                select least($8::bigint, case
+                    when ($5::uuid[])[width_bucket(h.connection_id, $5)] = h.connection_id
+                    then ($6::integer[])[width_bucket(h.connection_id, $5)]
+                    else $7 end) as places
+                offset 0
+            ) room
+            cross join lateral (
+                select unnest(fresh.places || old.places) as place
+                from (
+                    select count(*) as rows
+                    from (
+                        select from relay.outbox o
+                        where o.shard = h.shard and o.connection_id = h.connection_id
+                          and o.due_at < now() - $12::interval and h.due_at < now() - $12
+                          and (o.lease_until is null or o.lease_until < now())
+                          and o.crashes + (o.lease is not null)::integer < $10
+                        order by o.due_at
+                        limit floor(room.places * 0.2 + random())
+                    ) waiting
+                ) backlog
+                cross join lateral (
+                    select array(
+                        select o.ctid from relay.outbox o
+                        where o.shard = h.shard and o.connection_id = h.connection_id
+                          and o.due_at between now() - $12 and now()
+                          and (o.lease_until is null or o.lease_until < now())
+                          and o.crashes + (o.lease is not null)::integer < $10
+                        order by o.due_at
+                        limit room.places - backlog.rows
+                        for update skip locked
+                    ) as places
+                    offset 0
+                ) fresh
+                cross join lateral (
+                    select array(
+                        select o.ctid from relay.outbox o
+                        where o.shard = h.shard and o.connection_id = h.connection_id
+                          and o.due_at < now() - $12 and h.due_at < now() - $12
+                          and (o.lease_until is null or o.lease_until < now())
+                          and o.crashes + (o.lease is not null)::integer < $10
+                        order by o.due_at
+                        limit room.places - cardinality(fresh.places)
+                        for update skip locked
+                    ) as places
+                ) old
+                where h.shard < 64
+                union all
+                select head.place
+                from (
+                    select o.ctid as place from relay.outbox o
+                    where o.ctid = (
+                            select l.ctid from relay.outbox l
+                            where l.connection_id = h.connection_id and l.shard >= 64
+                            order by l.event_id limit 1)
+                      and o.due_at <= now() and (o.lease_until is null or o.lease_until < now())
+                      and o.crashes + (o.lease is not null)::integer < $10
+                      -- An earlier event may have been committed after a later one was sent.
+                      and not exists (
+                            select from (
+                                select l.lease_until from relay.outbox l
+                                where l.connection_id = o.connection_id and l.shard >= 64
+                                order by l.event_id limit 100
+                            ) near
+                            where near.lease_until > now())
+                    for update skip locked
+                ) head
+                where h.shard >= 64
+            ) d
+            where h.is_own and h.due_at <= now() and room.places > 0
+            limit $8
+        ),
+        suspect as materialized (
+            select o.ctid as place from relay.outbox o
+            where $11 and o.shard >= 0 and o.crashes > 0 and o.due_at <= now()
+              and o.shard & 63 = any((select shards from own)::smallint[])
+              and (o.lease_until is null or o.lease_until < now())
+              and o.crashes + (o.lease is not null)::integer >= $10
+              and case when ($5::uuid[])[width_bucket(o.connection_id, $5)] = o.connection_id
+                       then ($6::integer[])[width_bucket(o.connection_id, $5)] else $7 end > 0
+              and (o.shard < 64 or not exists (
+                    select from relay.outbox l
+                    where l.connection_id = o.connection_id and l.shard >= 64
+                      and l.event_id < o.event_id))
+            limit 1
+            for update skip locked
+        )
+        update relay.outbox o
+        set lease = nextval('relay.outbox_lease'), lease_until = now() + $9,
+            crashes = o.crashes + (o.lease is not null)::integer
+        from (select place from due union all select place from suspect) taken
+        left join relay.organization_integrations c on true
+        where o.ctid = taken.place and c.id = o.connection_id
+        returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.shard, o.class,
+                  o.lease as "lease!", o.attempt, o.step, o.crashes, c.version as "version!",
+                  (extract(epoch from now() - o.due_at) * 1000)::bigint as "late_ms!"
+        "#,
+        request.worker.0,
+        request.shards,
+        cursor.shard,
+        cursor.connection_id,
+        &connections,
+        &rooms,
+        request.default_room,
+        limit,
+        interval(request.lease),
+        i32::from(CRASHES_SUSPECT),
+        request.may_take_suspect,
+        interval(FRESH),
+    )
+    .fetch_all(pool)
+    .await?;
+    // A full batch means that there may be more behind its last connection; else start over.
+    let full = i64::try_from(rows.len()).is_ok_and(|taken| taken >= limit);
+    let cursor = rows
+        .iter()
+        .map(|row| (row.shard, row.connection_id))
+        .max()
+        .filter(|_| full)
+        .map_or_else(Cursor::default, |(shard, connection_id)| Cursor { shard, connection_id });
+    let deliveries = rows
+        .into_iter()
+        .map(|row| Claimed {
+            organization_id: row.organization_id.into(),
+            delivery_id: row.delivery_id.into(),
+            connection_id: row.connection_id.into(),
+            event_id: row.event_id.into(),
+            shard: row.shard,
+            class: Class::from_number(row.class),
+            lease: row.lease,
+            attempt: row.attempt,
+            step: u16::try_from(row.step).unwrap_or(0),
+            crashes: row.crashes,
+            connection_version: row.version,
+            late: Duration::from_millis(u64::try_from(row.late_ms).unwrap_or(0)),
+        })
+        .collect();
+    Ok(Claim { deliveries, cursor })
+}

@@ -1,0 +1,122 @@
+//! One claim, with all that its deliveries need to be sent.
+
+use std::{collections::HashSet, sync::Arc, time::Instant};
+
+use engine::{
+    Engine,
+    delivery::attempt::{Prepared, prepare},
+    ids::ConnectionId,
+    metrics,
+    outbox::{self, ClaimRequest, Cursor, Want},
+};
+
+use crate::{leases::Leases, shards::Shards};
+
+/// The most deliveries of one claim.
+const CLAIM_MAX: usize = 500;
+
+/// What is asked for.
+pub(crate) struct Asked {
+    /// Shards of which all is known that is to be known.
+    pub(crate) shards: Vec<i16>,
+    /// Deliveries at most.
+    pub(crate) room: usize,
+    /// Of connections that are not named in `wants`.
+    pub(crate) default_room: usize,
+    pub(crate) wants: Vec<Want>,
+    /// Where the last claim ended.
+    pub(crate) cursor: Cursor,
+}
+
+/// What came of it.
+pub(crate) struct Claimed {
+    pub(crate) prepared: Vec<Prepared>,
+    /// Whether as many were taken as were asked for: there may be more.
+    pub(crate) is_full: bool,
+    pub(crate) cursor: Cursor,
+    pub(crate) wants: Vec<Want>,
+}
+
+/// `None` when the database is away.
+pub(crate) async fn claim(
+    engine: Engine,
+    leases: Arc<Leases>,
+    shards: Arc<Shards>,
+    asked: Asked,
+) -> Option<Claimed> {
+    let asked_at = Instant::now();
+    let Asked { shards: owned, room, default_room, mut wants, cursor } = asked;
+    hold_back(&mut wants, &engine.paces.held(asked_at));
+    let limit = room.min(CLAIM_MAX);
+    let request = ClaimRequest {
+        worker: shards.worker(),
+        shards: &owned,
+        lease: engine.config.lease,
+        limit: i64::try_from(limit).unwrap_or(i64::MAX),
+        default_room: i32::try_from(default_room).unwrap_or(i32::MAX),
+        wants: &wants,
+        cursor,
+        may_take_suspect: !leases.has_suspect(),
+    };
+    let claim = match outbox::claim(engine.db.lease_pool(), request).await {
+        Ok(claim) => claim,
+        Err(error) => {
+            metrics::database_retry("claim");
+            tracing::warn!(error = %error, "claiming again shortly");
+            return None;
+        }
+    };
+    let taken = claim.deliveries.len();
+    metrics::claimed(taken, claim.deliveries.iter().filter(|d| d.crashes > 0).count());
+    let (is_full, cursor) = (taken >= limit, claim.cursor);
+    if taken == 0 {
+        return Some(Claimed { prepared: Vec::new(), is_full, cursor, wants });
+    }
+    leases.hold(&claim.deliveries, asked_at);
+    let held: Vec<_> =
+        claim.deliveries.iter().map(|d| (d.organization_id, d.delivery_id, d.lease)).collect();
+    // On a task of its own: what one row does to it must not take the others' leases along.
+    let preparing = {
+        let (engine, deliveries) = (engine.clone(), claim.deliveries);
+        tokio::spawn(async move { prepare(&engine, deliveries).await })
+    };
+    match preparing.await {
+        Ok(Ok(prepared)) => Some(Claimed { prepared, is_full, cursor, wants }),
+        Ok(Err(error)) => {
+            metrics::database_retry("prepare");
+            tracing::warn!(error = %error, deliveries = taken, "claimed deliveries could not be read; handing them back");
+            crate::leases::release(&engine, &leases, &held).await;
+            None
+        }
+        Err(panic) => {
+            tracing::error!(error = %panic, deliveries = taken, "reading claimed deliveries crashed");
+            crate::leases::crashed(&engine, &leases, &held).await;
+            None
+        }
+    }
+}
+
+/// Asks nothing for connections whose providers want to be left alone: what is queued for them stays
+/// as it is, however much it is.
+fn hold_back(wants: &mut Vec<Want>, held: &[ConnectionId]) {
+    if held.is_empty() {
+        return;
+    }
+    let ids: HashSet<ConnectionId> = held.iter().copied().collect();
+    wants.retain(|want| !ids.contains(&want.connection_id));
+    wants.extend(held.iter().map(|id| Want { connection_id: *id, room: 0 }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b23_nothing_is_claimed_for_who_is_held_and_others_keep_their_room() {
+        let id = |n| ConnectionId(uuid::Uuid::from_u128(n));
+        let mut wants = [1, 2].map(|n| Want { connection_id: id(n), room: 8 }).to_vec();
+        hold_back(&mut wants, &[id(2), id(3)]);
+        let rooms: Vec<_> = wants.iter().map(|want| (want.connection_id, want.room)).collect();
+        assert_eq!(rooms, [(id(1), 8), (id(2), 0), (id(3), 0)]);
+    }
+}
