@@ -6,7 +6,7 @@ relay := $(target)/debug/relay
 # Queries are checked against .sqlx/, whatever database the shell may name (make sqlx renews it).
 export SQLX_OFFLINE := true
 
-.PHONY: help run test lint doc bench faults sqlx audit
+.PHONY: help run test lint doc bench faults simulate sqlx audit
 .DEFAULT_GOAL := help
 
 help: ## Lists what there is to make
@@ -40,6 +40,9 @@ faults: ## Runs the fault scenarios alone: processes that are really killed
 	scripts/setup-postgres
 	cargo test --workspace --no-run
 	$(relay) with-postgres --fast -- cargo test --workspace --test it faults
+
+simulate: ## The scheduler under virtual time; SEEDS=5000, or SEED=17 for one of them with its trace
+	$(if $(SEED),RELAY_SIMULATE_SEED=$(SEED),RELAY_SIMULATE_SEEDS=$(or $(SEEDS),5000)) cargo test -p engine --lib schedule::simulation -- --nocapture
 
 sqlx: ## Renews .sqlx/ after a query or a migration has changed
 	scripts/sqlx

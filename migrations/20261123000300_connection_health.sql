@@ -49,5 +49,19 @@ create index connection_health_of_shard on relay.connection_health (shard);
 
 -- What a connection did not get: what was given up, and what it missed while it was off. The many
 -- deliveries that arrived are not in it.
-create index attempts_given_up on relay.attempts (connection_id, recorded_at)
+-- Days to come get it when they are attached. Of the days that are there only the empty ones do, at
+-- once: building it for the others would keep every settlement waiting, and retention drops them.
+create index attempts_given_up on only relay.attempts (connection_id, recorded_at)
     where settlement in ('dead', 'skipped');
+do $$
+declare
+    day record;
+    is_empty boolean;
+begin
+    for day in select i.inhrelid::regclass as name from pg_inherits i where i.inhparent = 'relay.attempts'::regclass loop
+        execute format('select not exists (select from %s)', day.name) into is_empty;
+        continue when not is_empty;
+        execute format('create index on %s (connection_id, recorded_at) where settlement in (''dead'', ''skipped'')', day.name);
+    end loop;
+end
+$$;

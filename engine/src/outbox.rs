@@ -20,7 +20,7 @@ pub const CRASHES_MAX: i16 = 3;
 const CRASHES_SUSPECT: i16 = CRASHES_MAX - 1;
 
 /// For how long what became due counts as new.
-const FRESH: Duration = Duration::from_secs(30);
+pub(crate) const FRESH: Duration = Duration::from_secs(5);
 
 /// What a promise is made for; live ones go first where there is a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

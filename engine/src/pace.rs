@@ -3,7 +3,7 @@
 
 mod turns;
 
-pub use turns::{Budget, INLINE_MAX, Paces, Payer, Turn};
+pub use turns::{Budget, HOLD_MAX, INLINE_MAX, Paces, Payer, Turn};
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 

@@ -34,6 +34,12 @@ impl RetrySchedule {
         Self(seconds.iter().map(|s| Duration::from_secs(u64::try_from(*s).unwrap_or(0))).collect())
     }
 
+    /// How long a delivery is tried at most, but for what receivers ask for.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        self.0.iter().fold(Duration::ZERO, |sum, wait| sum.saturating_add(*wait))
+    }
+
     /// The wait after the attempt at `step` failed; `None` once the schedule is used up.
     ///
     /// `draw` is a random number in `[0, 1)`. A receiver's `Retry-After` is a floor: what it asks

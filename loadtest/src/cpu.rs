@@ -84,7 +84,7 @@ impl Sample {
         let machine = parse_machine(&stat).context("/proc/stat is not as expected")?;
         let ticks = |thread: &u32| {
             let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
-            parse_process(&stat).map(|process| process.ticks)
+            parse_thread(&stat)
         };
         let threads = threads.iter().map(|thread| ticks(thread).unwrap_or_default()).collect();
         Ok(Self { processes, machine, threads })
@@ -164,6 +164,12 @@ fn parse_process(stat: &str) -> Option<Process> {
     Some(Process { parent: fields.get(1)?.parse().ok()?, ticks: own + waited_for })
 }
 
+/// Of a thread: what the process has waited for is told of each of its threads, and is none of theirs.
+fn parse_thread(stat: &str) -> Option<f64> {
+    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
+    Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
+}
+
 /// See proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; guests are in user.
 fn parse_machine(stat: &str) -> Option<Machine> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
@@ -189,6 +195,7 @@ mod tests {
     fn a_name_with_spaces_and_brackets_does_not_shift_the_fields() {
         let stat = "42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 100 20 30 4 20 0 1 0 5 6 7";
         assert_eq!(parse_process(stat), Some(Process { parent: 7, ticks: 154.0 }));
+        assert!(parse_thread(stat).is_some_and(|ticks| ticks < 154.0), "without its children");
     }
 
     #[test]

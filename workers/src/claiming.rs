@@ -68,7 +68,7 @@ pub(crate) async fn claim(
     };
     let taken = claim.deliveries.len();
     metrics::claimed(taken, claim.deliveries.iter().filter(|d| d.crashes > 0).count());
-    let (is_full, cursor) = (taken >= limit, claim.cursor);
+    let (is_full, cursor) = (claim.is_full, claim.cursor);
     if taken == 0 {
         return Some(Claimed { prepared: Vec::new(), is_full, cursor, wants });
     }

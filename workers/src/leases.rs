@@ -11,6 +11,7 @@ use std::{
 
 use engine::{
     Engine,
+    db::is_unavailable,
     delivery::store,
     ids::{ConnectionId, DeliveryId, OrganizationId},
     metrics,
@@ -20,6 +21,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How often connections that deliveries wait for are looked at again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long handing back is tried while the database is away.
+const HAND_BACK_MAX: Duration = Duration::from_secs(8);
+/// The wait between two tries.
+const HAND_BACK_AGAIN: Duration = Duration::from_millis(250);
 
 struct Hold {
     connection_id: ConnectionId,
@@ -224,11 +229,23 @@ pub(crate) async fn release(
     if held.is_empty() {
         return;
     }
-    match outbox::release(engine.db.lease_pool(), held).await {
-        Ok(released) => metrics::released(released),
-        // Their leases run out by themselves; all that is lost is time.
-        Err(error) => {
-            tracing::warn!(error = %error, held = held.len(), "deliveries were not handed back")
+    let began = Instant::now();
+    loop {
+        match outbox::release(engine.db.lease_pool(), held).await {
+            Ok(released) => {
+                metrics::released(released);
+                break;
+            }
+            // A lease that runs out counts as a crash, so it is worth some patience.
+            Err(error) if is_unavailable(&error) && began.elapsed() < HAND_BACK_MAX => {
+                metrics::database_retry("release");
+                tokio::time::sleep(HAND_BACK_AGAIN).await;
+            }
+            // Their leases run out by themselves.
+            Err(error) => {
+                tracing::warn!(error = %error, held = held.len(), "deliveries were not handed back");
+                break;
+            }
         }
     }
     for (_, id, lease) in held {

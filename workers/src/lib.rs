@@ -8,6 +8,7 @@
 //! are the clockwork.
 
 mod claiming;
+mod closed;
 mod duties;
 mod health;
 mod leases;
@@ -55,7 +56,8 @@ pub async fn run(engine: Engine, stop: CancellationToken) -> Result<(), WorkersE
     // The pool is drained. The pump ends by the same token, or is told now if the pool failed.
     stop.cancel();
     let _ = pump.await;
-    let _ = settler.await;
+    // While the database is away a settlement is tried again until its lease is over.
+    let _ = tokio::time::timeout(engine.config.lease, settler).await;
     renewing.abort();
     following.abort();
     leases::release_unstarted(&engine, &leases).await;

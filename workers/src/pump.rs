@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     claiming::{Asked, Claimed, claim},
+    closed,
     health::{self, Known, News},
     leases::{self, Leases},
     shards::Shards,
@@ -36,6 +37,8 @@ const BUSY: Duration = Duration::from_millis(5);
 const IDLE_MIN: Duration = Duration::from_millis(20);
 /// The longest: work that another process made due is found within this.
 const IDLE_MAX: Duration = Duration::from_millis(500);
+/// How often it is asked what changed of connections that may not be called.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The pool's side of the pump.
 #[derive(Debug)]
@@ -71,6 +74,8 @@ pub(crate) fn start(
         owned: HashSet::new(),
         known: HashSet::new(),
         reading: JoinSet::new(),
+        looking: JoinSet::new(),
+        look_at: Instant::now(),
         releasing: JoinSet::new(),
         cursor: Cursor::default(),
         claim_at: Instant::now(),
@@ -93,6 +98,9 @@ struct Pump {
     /// Those of them whose connections' state was read: nothing is claimed from others.
     known: HashSet<i16>,
     reading: JoinSet<Known>,
+    looking: JoinSet<Vec<closed::News>>,
+    /// When it is asked next what changed of connections that may not be called.
+    look_at: Instant,
     releasing: JoinSet<()>,
     cursor: Cursor,
     claim_at: Instant,
@@ -126,11 +134,14 @@ impl Pump {
         let mut claiming: JoinSet<Option<Claimed>> = JoinSet::new();
         loop {
             let now = Instant::now();
+            // What can go is gone before it is looked who takes up room.
+            self.hand_over(now);
             if self.scheduler.wake(now) {
                 self.claim_soon(now);
             }
             self.hand_over(now);
             self.hand_back(now);
+            self.look_at_closed(now);
             let room = self.scheduler.room();
             let may_claim = claiming.is_empty() && room > 0 && !self.known.is_empty();
             if may_claim && (now >= self.claim_at || (self.more && room >= self.plenty)) {
@@ -155,6 +166,7 @@ impl Pump {
                 Some(claimed) = claiming.join_next() => self.took(claimed.ok().flatten()),
                 () = shards.changed() => self.change_shards(),
                 Some(Ok((shards, known))) = self.reading.join_next() => self.learn(&shards, known),
+                Some(Ok(news)) = self.looking.join_next() => self.hear(news),
                 Some(_) = self.releasing.join_next() => {}
                 () = handover.closed() => break,
                 () = leases.place_free(), if self.scheduler.has_next() => {}
@@ -260,12 +272,37 @@ impl Pump {
         }
         self.scheduler.claimed(&wants, &brought, is_full);
         // What came in meanwhile is told by `work_waiting`; what another process made due, by this.
-        self.claim_at = if is_full { now } else { now + BUSY };
+        // When there is more, the next goes as soon as there is room worth it, or after the same while.
+        self.claim_at = now + BUSY;
     }
 
     fn wait(&mut self) {
         self.claim_at = Instant::now() + self.idle.mul_f64(0.75 + 0.5 * rand::random::<f64>());
         self.idle = (self.idle * 2).min(IDLE_MAX);
+    }
+
+    /// Has it asked what changed of connections that may not be called. Not waited for: whoever is
+    /// idle claims often enough to come by.
+    fn look_at_closed(&mut self, now: Instant) {
+        if now < self.look_at || !self.looking.is_empty() {
+            return;
+        }
+        self.look_at = now + LOOK_EVERY;
+        let ids = self.scheduler.closed(now);
+        if !ids.is_empty() {
+            self.looking.spawn(closed::look(self.engine.clone(), ids));
+        }
+    }
+
+    fn hear(&mut self, news: Vec<closed::News>) {
+        let now = Instant::now();
+        if news.is_empty() {
+            return;
+        }
+        for one in news {
+            self.scheduler.changed(one.id, one.rate, one.is_set_right, now);
+        }
+        self.claim_soon(now);
     }
 
     /// Claims again, but not so soon that it is hardly worth it.

@@ -113,9 +113,15 @@ async fn write(engine: &Engine, leases: &Leases, settled: &[Settled]) {
 }
 
 fn account(engine: &Engine, settled: &[Settled], written: usize) {
+    if settled.iter().any(|one| one.claimed.is_in_lane()) {
+        // The next of the lane can be claimed only now.
+        engine.work_waiting.notify_one();
+    }
     metrics::settle_batch(settled.len());
     metrics::leases_lost((settled.len() - written) as u64);
-    for name in ["delivered", "retrying", "deferred", "parked", "dead", "skipped", "cancelled"] {
+    for name in
+        ["delivered", "retrying", "deferred", "parked", "dead", "skipped", "cancelled", "expired"]
+    {
         let count = settled.iter().filter(|one| one.settlement.as_str() == name).count();
         if count > 0 {
             metrics::settled(name, count as u64);

@@ -111,6 +111,7 @@ async fn change_once(
         return Err(ConnectionError::VersionConflict);
     }
     let (mut events, warnings) = decide(engine, &state, change)?;
+    headers::stay_with_their_origin(&state, change)?;
     if let Some(wanted) = &change.headers {
         events.extend(headers::change(&mut tx, &engine.keys, &state, wanted.as_ref()).await?);
     }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use sqlx::PgConnection;
 
-use super::{Connection, ConnectionError, ConnectionEvent, secrets};
+use serde_json::Value;
+use url::Url;
+
+use super::{Connection, ConnectionChange, ConnectionError, ConnectionEvent, secrets};
 use crate::secret::{KeyRing, Place, Purpose, Secret, UnsealError};
 
 /// The most headers of one connection.
@@ -163,6 +166,36 @@ fn is_protected(name: &str) -> bool {
     let name = key_of(name).replace(['_', '.'], "-");
     PROTECTED.contains(&name.as_str())
         || PROTECTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Values are shown to nobody, so nobody may send them somewhere else either: who moves a webhook to
+/// another origin says in the same change what becomes of its headers.
+pub(super) fn stay_with_their_origin(
+    state: &Connection,
+    change: &ConnectionChange,
+) -> Result<(), ConnectionError> {
+    let origin = |url: &str| Url::parse(url).map(|url| url.origin()).ok();
+    let before = state.metadata.get("webhook_url").and_then(Value::as_str).and_then(origin);
+    let moves = change.webhook_url.as_deref().is_some_and(|url| origin(url) != before);
+    if moves && !state.header_names.is_empty() && !is_about_all(state, change) {
+        return Err(ConnectionError::refused(
+            "headers_for_another_address",
+            "Headers were set for the address that this webhook has now: give all of them again with the new one, or remove them with null",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a change says of every header what becomes of it.
+fn is_about_all(state: &Connection, change: &ConnectionChange) -> bool {
+    match &change.headers {
+        None => false,
+        Some(None) => true,
+        Some(Some(wanted)) => {
+            let named: Vec<String> = wanted.keys().map(|name| key_of(name)).collect();
+            state.header_names.iter().all(|name| named.contains(&key_of(name)))
+        }
+    }
 }
 
 /// Changes the stored headers, in the caller's transaction; `None` for `wanted` removes all of them.

@@ -221,7 +221,9 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
         // Boxed: it is large, and most attempts are the other kind.
         Box::pin(fold::send(engine, provider, &claimed, &receiver, &event, ticket_key)).await
     };
-    Settled { others, ..conclude(claimed, &receiver, attempted, engine.config.breaker_open) }
+    let settled = conclude(claimed, &receiver, attempted, engine.config.breaker_open);
+    let others = digest::ends_with(&settled, others, receiver.schedule.span(), clock::now());
+    Settled { others, ..settled }
 }
 
 fn unsent(claimed: Claimed, receiver: &Receiver, settlement: Settlement) -> Settled {

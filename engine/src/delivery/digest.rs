@@ -4,7 +4,7 @@
 //! claimed. So whoever has the lease of the first has the others as well, and settles all of them in
 //! one transaction. Each keeps its own record of what became of it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -14,11 +14,13 @@ use uuid::Uuid;
 
 use super::{
     attempt::Settled,
+    patience::age,
     receivers::Receiver,
     state::{DeliveryReason, Settlement},
     store::micros,
 };
 use crate::{
+    clock::Timestamp,
     engine::Engine,
     event::{DIGEST, Notification, RecordedEvent, Severity, headline},
     ids::DeliveryId,
@@ -136,13 +138,34 @@ fn as_event(first: &RecordedEvent, said: &[Notification]) -> RecordedEvent {
     }
 }
 
+/// Those of the others that end with the one that spoke for them. Who was not tried for as long as a
+/// delivery is goes on: the next one speaks for them.
+pub(super) fn ends_with(
+    settled: &Settled,
+    others: Vec<DeliveryId>,
+    span: Duration,
+    now: Timestamp,
+) -> Vec<DeliveryId> {
+    let is_old = |id: &DeliveryId| age(id.0, now) >= span;
+    match settled.settlement {
+        Settlement::Dead(DeliveryReason::RetriesExhausted) => {
+            others.into_iter().filter(is_old).collect()
+        }
+        _ => others,
+    }
+}
+
 /// Settles those that a delivery spoke for as it was settled itself, in the caller's transaction. What
 /// is tried again, or parked, speaks for them again next time.
 pub(super) async fn settle_others(
     tx: &mut PgConnection,
     settled: &[&Settled],
 ) -> Result<(), sqlx::Error> {
-    for one in settled.iter().filter(|one| one.settlement.is_final() && !one.others.is_empty()) {
+    // That one waited too long says nothing of the others.
+    let ends = |one: &Settled| {
+        one.settlement.is_final() && !matches!(one.settlement, Settlement::Expired(_))
+    };
+    for one in settled.iter().filter(|one| ends(one) && !one.others.is_empty()) {
         settle_behind(tx, one).await?;
     }
     Ok(())
@@ -156,7 +179,8 @@ async fn settle_behind(tx: &mut PgConnection, one: &Settled) -> Result<(), sqlx:
         with gone as (
             delete from relay.outbox o
             using unnest($2::uuid[]) as other(delivery_id)
-            where o.organization_id = $1 and o.delivery_id = other.delivery_id and o.shard >= 64
+            -- Wherever it lies by now, unless somebody asked for it once more.
+            where o.organization_id = $1 and o.delivery_id = other.delivery_id and o.class <> 2
               and o.lease is null
             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class,
                       o.attempt + o.crashes + ($5::bigint is not null)::integer as number

@@ -22,7 +22,7 @@ use crate::{
     http::{Failure, PAGE_BYTES_MAX, Route, SendError},
     metrics,
     outbox::{Claimed, Class},
-    pace::{INLINE_MAX, Payer, Turn},
+    pace::{HOLD_MAX, INLINE_MAX, Payer, Turn},
     provider::{
         AccountAccess, Call, CredentialOf, Hold, Hosts, Outgoing, Provider, Reply, SharedBy, Step,
         Verdict,
@@ -280,7 +280,8 @@ impl Fold<'_> {
         self.may_have_created |= call.creates && !answer.as_ref().is_ok_and(proves);
         let good = answer.as_ref().ok().filter(|reply| reply.is_success());
         if let Some(Hold { wait, shared_by }) = good.and_then(call.heeds) {
-            self.holds.push((shared_by, Instant::now() + wait));
+            // A customer's own server may say anything.
+            self.holds.push((shared_by, Instant::now() + wait.min(HOLD_MAX)));
         }
         let exchange = match &answer {
             Ok(reply) => Exchange::answered(first, reply.status, &reply.body),

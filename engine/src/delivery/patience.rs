@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::state::{DeliveryReason, Settlement};
 use crate::{clock::Timestamp, ids::EventId};
 
@@ -14,16 +16,16 @@ pub(super) fn within_retention(
     retention: Duration,
 ) -> Settlement {
     match settlement {
-        Settlement::Deferred(..) if age(event_id, now) > retention => {
+        Settlement::Deferred(..) if age(event_id.0, now) > retention => {
             Settlement::Expired(DeliveryReason::WaitedTooLong)
         }
         other => other,
     }
 }
 
-/// How long ago the event was recorded, as its id tells.
-fn age(event_id: EventId, now: Timestamp) -> Duration {
-    let Some(recorded) = event_id.0.get_timestamp() else { return Duration::ZERO };
+/// How long ago something was recorded, as its id tells.
+pub(super) fn age(id: Uuid, now: Timestamp) -> Duration {
+    let Some(recorded) = id.get_timestamp() else { return Duration::ZERO };
     let (seconds, nanos) = recorded.to_unix();
     let now = Duration::from_millis(u64::try_from(now.timestamp_millis()).unwrap_or(0));
     now.saturating_sub(Duration::new(seconds, nanos))
@@ -31,7 +33,7 @@ fn age(event_id: EventId, now: Timestamp) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use uuid::{NoContext, Uuid};
+    use uuid::NoContext;
 
     use super::*;
 

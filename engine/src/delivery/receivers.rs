@@ -191,6 +191,12 @@ impl Receivers {
         }
     }
 
+    /// A connection as this process knows it, if it does.
+    #[must_use]
+    pub fn known(&self, id: ConnectionId) -> Option<Arc<Receiver>> {
+        self.0.lock().expect("no holder of this lock panics").get(&id).cloned()
+    }
+
     /// Loads anew what has changed of some connections, so that [`Receivers::newest`] tells of it.
     /// Returns how many have.
     pub async fn refresh(

@@ -20,6 +20,10 @@ pub(super) const QUIET_MAX: Duration = Duration::from_secs(53 * 60 * 60);
 /// How much later than it is written a connection may have failed: that is written once a minute.
 const WRITTEN_EVERY: Duration = Duration::from_secs(60);
 
+/// For how long a connection fails before it is told that deliveries are given up; a fiftieth of the
+/// time until it is switched off, where that is less.
+const LASTING: Duration = Duration::from_secs(60 * 60);
+
 /// What is known of a connection in trouble.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
@@ -87,14 +91,18 @@ pub(super) fn due(standing: &Standing, now: Timestamp, disable_after: Option<Dur
         return Due::event(ConnectionEvent::Recovered {});
     }
     if QUIET_MAX < span(failing.last, now) {
-        return Due::forgotten();
+        // Whoever was told of it still has to hear of its end; a next failure begins anew.
+        let is_told = failing.warned > 0 || failing.is_exhaustion_told;
+        return if is_told { Due::default() } else { Due::forgotten() };
     }
     let failed = span(failing.since, now.min(failing.last + WRITTEN_EVERY));
     let percent = disable_after.map_or(0, |window| percent(failed, window));
     if percent >= 100 {
         return Due::event(ConnectionEvent::Disabled { reason: FAILING_TOO_LONG.to_owned() });
     }
-    let exhausted = failing.exhausted.filter(|_| !failing.is_exhaustion_told);
+    // One that fails every other time, and is tried once, would be told of all day.
+    let is_lasting = failed >= disable_after.map_or(LASTING, |window| LASTING.min(window / 50));
+    let exhausted = failing.exhausted.filter(|_| is_lasting && !failing.is_exhaustion_told);
     let exhausted = exhausted.map(|delivery_id| ConnectionEvent::Exhausted { delivery_id });
     // Of several that are reached at once only the last is told.
     let warning = WARNINGS.iter().rev().find(|at| u32::from(**at) <= percent);

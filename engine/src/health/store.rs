@@ -122,7 +122,9 @@ pub(super) async fn trouble(pool: &PgPool, news: &[News]) -> Result<(), sqlx::Er
         on conflict (connection_id) do update set
             (failing_since, failed_at, warned, exhausted_at, recovered_at) = (
                 select case when anew then excluded.failing_since else h.failing_since end,
-                       coalesce(excluded.failed_at, h.failed_at),
+                       -- Of two writers the one that waited may have begun earlier.
+                       greatest(excluded.failed_at, h.failed_at,
+                                case when anew then excluded.failing_since end),
                        case when anew then 0 else h.warned end,
                        case when anew then null else h.exhausted_at end,
                        case when anew then null else h.recovered_at end

@@ -56,6 +56,8 @@ pub struct ClaimRequest<'a> {
 pub struct Claim {
     /// What was taken.
     pub deliveries: Vec<Claimed>,
+    /// Whether as many were taken as were asked for: there may be more.
+    pub is_full: bool,
     /// Where to go on.
     pub cursor: Cursor,
 }
@@ -222,13 +224,14 @@ pub async fn claim(pool: &PgPool, request: ClaimRequest<'_>) -> Result<Claim, sq
     )
     .fetch_all(pool)
     .await?;
-    // A full batch means that there may be more behind its last connection; else start over.
-    let full = i64::try_from(rows.len()).is_ok_and(|taken| taken >= limit);
-    let cursor = rows
-        .iter()
+    // A full batch means that there may be more behind its last connection; else start over. A
+    // suspect comes from anywhere.
+    let searched = || rows.iter().filter(|row| row.crashes < CRASHES_SUSPECT);
+    let is_full = i64::try_from(searched().count()).is_ok_and(|taken| taken >= limit);
+    let cursor = searched()
         .map(|row| (row.shard, row.connection_id))
         .max()
-        .filter(|_| full)
+        .filter(|_| is_full)
         .map_or_else(Cursor::default, |(shard, connection_id)| Cursor { shard, connection_id });
     let deliveries = rows
         .into_iter()
@@ -247,5 +250,5 @@ pub async fn claim(pool: &PgPool, request: ClaimRequest<'_>) -> Result<Claim, sq
             late: Duration::from_millis(u64::try_from(row.late_ms).unwrap_or(0)),
         })
         .collect();
-    Ok(Claim { deliveries, cursor })
+    Ok(Claim { deliveries, is_full, cursor })
 }

@@ -26,7 +26,7 @@ pub const INLINE_MAX: Duration = Duration::from_millis(250);
 /// not all come at once.
 const GRACE: Duration = Duration::from_secs(5);
 /// The longest hold, whatever a provider asks for.
-const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries remembered before those of the past are forgotten.
 const SWEPT_AT: usize = 10_000;
 

@@ -180,9 +180,11 @@ fn verdict(reply: &Reply) -> Verdict {
 fn limited(reply: &Reply) -> Verdict {
     let asked = reply.retry_after().max(until_reset(reply));
     match reply.header("ratelimit-reason").unwrap_or_default() {
-        // The hour's points are spent, those of all customers.
+        // The hour's points are spent, those of all customers or those of this site.
         reason if reason.starts_with("jira-quota-") => {
-            Verdict::hold(asked.unwrap_or_else(|| until_full_hour(reply)), SharedBy::Provider)
+            let is_everybodys = reason == "jira-quota-global-based";
+            let shared_by = if is_everybodys { SharedBy::Provider } else { SharedBy::Installation };
+            Verdict::hold(asked.unwrap_or_else(|| until_full_hour(reply)), shared_by)
         }
         "jira-per-issue-on-write" => Verdict::Retry { after: asked, hold: None },
         _ => Verdict::hold(asked.unwrap_or(Duration::from_secs(30)), SharedBy::Installation),
@@ -194,14 +196,15 @@ fn until_reset(reply: &Reply) -> Option<Duration> {
     (at.to_utc() - reply.at).to_std().ok()
 }
 
-/// Once less than a fifth of a budget is left, what is left is spread over the time until the next:
+/// The headers do not say whose budget they tell of, so it is taken for this site's alone. Once less
+/// than a fifth of it is left, what is left is spread over the time until the next:
 /// whoever shares it comes one by one, and nobody is shut out for the rest of the hour.
 fn budget(reply: &Reply) -> Option<Hold> {
     let left = reply.number("x-ratelimit-remaining")?;
     let is_near = left < 1.0 || reply.header("x-ratelimit-nearlimit") == Some("true");
     let share = POINTS_A_DELIVERY / left.max(POINTS_A_DELIVERY);
     let wait = until_reset(reply).filter(|_| is_near)?.mul_f64(share);
-    Some(Hold { wait, shared_by: SharedBy::Provider })
+    Some(Hold { wait, shared_by: SharedBy::Installation })
 }
 
 fn until_full_hour(reply: &Reply) -> Duration {

@@ -68,6 +68,13 @@ impl Breaker {
         }
     }
 
+    /// Finds out at once, instead of later.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if let State::Open { until, .. } = &mut self.state {
+            *until = now.min(*until);
+        }
+    }
+
     pub(super) fn says(&self, now: Instant) -> Says {
         match self.state {
             State::Closed => Says::Yes,

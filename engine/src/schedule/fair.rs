@@ -23,6 +23,11 @@ impl<K: Copy + Eq> Round<K> {
         self.0.push_back(key);
     }
 
+    /// Takes out whoever is no longer there.
+    pub(super) fn keep(&mut self, is_there: impl Fn(&K) -> bool) {
+        self.0.retain(is_there);
+    }
+
     /// Whose turn it is. It must join again for another.
     pub(super) fn next(&mut self) -> Option<K> {
         self.0.pop_front()

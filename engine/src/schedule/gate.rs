@@ -99,6 +99,12 @@ impl Gate {
         }
     }
 
+    /// Its admin set it right, or says so: what was heard of the receiver before counts no more.
+    pub(super) fn set_right(&mut self, now: Instant) {
+        (self.held_until, self.holds) = (None, 0);
+        self.breaker.hurry(now);
+    }
+
     pub(super) fn under_way(&self) -> usize {
         self.under_way
     }

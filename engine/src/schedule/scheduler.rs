@@ -23,6 +23,7 @@ use super::{
     shard_of,
 };
 use crate::{
+    connection::limits::RateLimit,
     ids::{ConnectionId, OrganizationId},
     shards::SHARDS,
 };
@@ -165,7 +166,9 @@ impl<T> Scheduler<T> {
         line.brought += 1;
         self.outstanding += 1;
         if self.organizations.len() > IDLE_ORGANIZATIONS_MAX + self.lines.len() {
-            self.organizations.retain(|_, known| known.outstanding > 0);
+            self.organizations.retain(|_, known| {
+                known.outstanding > 0 || known.in_round || !known.round.is_empty()
+            });
         }
         let organization = self.organizations.entry(key.organization_id).or_default();
         organization.outstanding += 1;
@@ -178,12 +181,11 @@ impl<T> Scheduler<T> {
             let organization_id = self.round.next()?;
             let Some(organization) = self.organizations.get_mut(&organization_id) else { continue };
             organization.in_round = false;
-            if organization.under_way >= self.limits.organization_concurrency {
-                // It lines up again when one of its requests has ended.
-                continue;
-            }
             let Some(id) = organization.round.next() else { continue };
-            let Some(line) = self.lines.get_mut(&id) else { continue };
+            let Some(line) = self.lines.get_mut(&id) else {
+                self.line_up(organization_id);
+                continue;
+            };
             line.in_round = false;
             let goes = line.gate.admission(now) == Admission::Go;
             let item = if goes { line.classes.next() } else { None };
@@ -240,6 +242,8 @@ impl<T> Scheduler<T> {
         };
         if line.is_idle() && line.gate.is_forgettable(now) {
             self.lines.remove(&id);
+            // It was at its cap, perhaps, and others of it wait.
+            organization_id.into_iter().for_each(|id| self.line_up(id));
         } else {
             self.arrange(id, now);
         }
@@ -250,6 +254,31 @@ impl<T> Scheduler<T> {
     pub fn restore(&mut self, id: ConnectionId, trouble: &Trouble, now: Instant) {
         let new = || Line::new(&self.limits, id, self.share.asked(), now);
         self.lines.entry(id).or_insert_with(new).gate.restore(trouble, now);
+        self.arrange(id, now);
+    }
+
+    /// Connections that may not be called now, whatever waits for them: nothing of them is claimed, so
+    /// nothing tells when their settings change.
+    #[must_use]
+    pub fn closed(&self, now: Instant) -> Vec<ConnectionId> {
+        let is_closed =
+            |line: &Line<T>| matches!(line.gate.admission(now), Admission::NotBefore(_));
+        self.lines.iter().filter(|(_, line)| is_closed(line)).map(|(id, _)| *id).collect()
+    }
+
+    /// The settings of a connection changed. `is_set_right`: its receiver may be another one.
+    pub fn changed(
+        &mut self,
+        id: ConnectionId,
+        rate: Option<RateLimit>,
+        is_set_right: bool,
+        now: Instant,
+    ) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        line.gate.limit_rate(rate, self.gained_at[shard_of(id) as usize], now);
+        if is_set_right {
+            line.gate.set_right(now);
+        }
         self.arrange(id, now);
     }
 
@@ -279,10 +308,17 @@ impl<T> Scheduler<T> {
             line.is_recalled = true;
             self.recalls.push(id);
         }
+        self.line_up(organization_id);
+    }
+
+    /// Lets an organization stand in the round, if it may send something. At its cap it lines up again
+    /// when one of its requests has ended.
+    fn line_up(&mut self, id: OrganizationId) {
+        let Some(organization) = self.organizations.get_mut(&id) else { return };
         let may_send = organization.under_way < self.limits.organization_concurrency;
         if may_send && !organization.in_round && !organization.round.is_empty() {
             organization.in_round = true;
-            self.round.join(organization_id);
+            self.round.join(id);
         }
     }
 }

@@ -44,9 +44,10 @@ async fn b7_a_deleted_connection_gets_nothing_more() {
 /// B7, B20, F28: what was claimed and had not begun when its connection changed obeys the change.
 #[tokio::test]
 async fn f28_what_waits_in_a_worker_obeys_a_new_secret_and_a_removal() {
-    // Two at a time, so that two more wait in its memory, under leases that will not end.
+    // Six at a time, so that two more wait in its memory, under leases that will not end. There is
+    // room for more: nobody has to give any back.
     let world = World::builder()
-        .env("RELAY_WORKER_CONCURRENCY", "2")
+        .env("RELAY_WORKER_CONCURRENCY", "6")
         .env("RELAY_LEASE", "10m")
         .start()
         .await;
@@ -67,11 +68,12 @@ async fn f28_what_waits_in_a_worker_obeys_a_new_secret_and_a_removal() {
         })
         .await;
     };
-    emit("slow", 1).await;
-    emit("slow", 2).await;
-    emit("renewed", 3).await;
-    emit("removed", 4).await;
-    world.receiver.wait_for("/slow", 2).await;
+    for claimed in 1..=6 {
+        emit("slow", claimed).await;
+    }
+    emit("renewed", 7).await;
+    emit("removed", 8).await;
+    world.receiver.wait_for("/slow", 6).await;
 
     let custom = format!("/api/integrations/organizations/{org}/custom-integrations");
     let path = format!("{custom}/{}", hooks[1].id);

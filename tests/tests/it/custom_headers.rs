@@ -225,3 +225,24 @@ async fn b23_a_provider_takes_no_headers_of_the_customers() {
     let refused = world.relay.change(org, id, &change).await.expect(422);
     assert_eq!(refused.code(), "not_custom");
 }
+
+/// Values are shown to nobody: nobody may have them sent to an address of their own either.
+#[tokio::test]
+async fn b23_headers_do_not_follow_a_webhook_to_another_address() {
+    let world = World::start().await;
+    let org = new_id();
+    let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    set(&world, org, hook.id, json!({ "X-Key": "k-1", "X-Team": "ops" })).await;
+    let elsewhere = json!("https://hooks.example.com/mine");
+    for headers in [json!({}), json!({ "X-Team": "ops" })] {
+        let change = json!({ "webhook_url": elsewhere, "headers": headers });
+        let refused = world.relay.change(org, hook.id, &change).await.expect(422).json();
+        assert_eq!(refused["code"], "headers_for_another_address");
+    }
+    let near = json!({ "webhook_url": world.receiver.url("/near") });
+    world.relay.change(org, hook.id, &near).await.expect(200);
+    let all = json!({ "X-Key": "k-2", "X-Team": null });
+    let change = json!({ "webhook_url": elsewhere, "headers": all });
+    let view = world.relay.change(org, hook.id, &change).await.expect(200).json();
+    assert_eq!(view["header_names"], json!(["X-Key"]));
+}

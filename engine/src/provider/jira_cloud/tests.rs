@@ -242,7 +242,7 @@ fn the_last_fifth_of_the_hours_points_is_spread_over_what_is_left_of_it() {
         budget(&says_with(201, &headers, json!({})))
     };
     let hold = |seconds: f64| {
-        Some(Hold { wait: Duration::from_secs_f64(seconds), shared_by: SharedBy::Provider })
+        Some(Hold { wait: Duration::from_secs_f64(seconds), shared_by: SharedBy::Installation })
     };
     for (remaining, near, expected) in [
         ("60000", "false", None),

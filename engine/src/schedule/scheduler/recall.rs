@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Organization, Scheduler};
-use crate::schedule::{Limits, shard_of};
+use crate::{
+    ids::OrganizationId,
+    schedule::{Limits, shard_of},
+};
 
 /// How often it is looked whether there is room for everybody.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -71,6 +74,10 @@ impl<T> Scheduler<T> {
         }
         if self.is_crowded() && self.looked_at.is_none_or(|at| now >= at + LOOK_EVERY) {
             self.look(now);
+        } else if !self.is_crowded() && self.looked_at.is_some_and(|at| now >= at + KEEPS_TO_LESS) {
+            // There is plenty of room again, for everybody.
+            self.looked_at = None;
+            self.organizations.values_mut().for_each(|known| known.allowance = None);
         }
         claim
     }
@@ -114,6 +121,13 @@ impl<T> Scheduler<T> {
             taken.extend(std::iter::from_fn(|| line.classes.last()));
             false
         });
+        // Those that are left of an organization have room now, and nobody who is gone before them.
+        let mut touched: Vec<OrganizationId> = Vec::new();
+        for (id, organization) in &mut self.organizations {
+            organization.round.keep(|connection| !is_lost(*connection));
+            touched.push(*id);
+        }
+        touched.into_iter().for_each(|id| self.line_up(id));
         taken
     }
 

@@ -257,3 +257,42 @@ fn lost_shards_are_forgotten_and_gained_ones_begin_as_they_were_left() {
     let finished = scheduler.finished(connection(10), Outcome::Succeeded, now + wait);
     assert_eq!(finished.changes, [Change::BreakerClosed, Change::Recovered]);
 }
+
+/// Each of many connections gives its last delivery while the organization is at its cap.
+#[test]
+fn nobody_is_left_behind_when_the_last_of_other_connections_end() {
+    let (now, mut scheduler) = (Instant::now(), Scheduler::new(limits(4, 2)));
+    for n in 10..20 {
+        push(&mut scheduler, n, 1, now);
+    }
+    let mut sent = 0;
+    loop {
+        let under_way = order(&mut scheduler, 10, now);
+        assert!(under_way.len() <= 2);
+        if under_way.is_empty() {
+            break;
+        }
+        for n in under_way {
+            scheduler.finished(connection(n), Outcome::Succeeded, now);
+            sent += 1;
+        }
+    }
+    assert_eq!((sent, scheduler.outstanding()), (10, 0));
+}
+
+/// Some shards of an organization go to another worker: what stays is sent, whatever stood before it.
+#[test]
+fn what_stays_of_an_organization_goes_on_when_some_of_its_shards_are_lost() {
+    let (now, mut scheduler) = (Instant::now(), Scheduler::new(limits(4, 2)));
+    for n in 10..14 {
+        push(&mut scheduler, n, 2, now);
+    }
+    assert_eq!(order(&mut scheduler, 2, now), [10, 11], "at its cap");
+    let handed_back = scheduler.forget_shards(&[10, 11, 12]);
+    assert_eq!(handed_back.len(), 4, "{handed_back:?}");
+    assert_eq!(order(&mut scheduler, 5, now), [13, 13]);
+    for n in [10, 11, 13, 13] {
+        scheduler.finished(connection(n), Outcome::Succeeded, now);
+    }
+    assert_eq!(scheduler.outstanding(), 0);
+}

@@ -11,8 +11,7 @@ use crate::{
     outbox::{Class, Want},
 };
 
-/// For how long what became due counts as new, as in the real one.
-pub(super) const FRESH: Duration = Duration::from_secs(30);
+pub(super) use crate::outbox::FRESH;
 
 /// A delivery.
 #[derive(Clone, Debug)]

@@ -224,6 +224,10 @@ impl Simulation {
                 format!("delivery {id} of {} goes back", self.outbox.rows[id].connection)
             });
             self.unqueue(id);
+            let n = self.outbox.rows[id].connection;
+            if self.new_here[n] == 0 {
+                self.watch.nothing_new_waits(n);
+            }
             self.outbox.release(id);
         }
         let room = self.scheduler.room();

@@ -204,6 +204,11 @@ impl Scenario {
             self.send(to, 100, (seconds(0), seconds(0)), Class::Live, dice);
             self.send(to, 20, (seconds(0), seconds(10)), Class::Replay, dice);
         }
+        // And many with one delivery each, more than the organization may have under way.
+        for _ in 0..dice.below(80) {
+            let to = self.connect(2, Receiver::healthy((5, 60)), dice);
+            self.send(to, 1, (seconds(3), seconds(3)), Class::Live, dice);
+        }
         self.victim(9, seconds(1), seconds(20), dice);
         self.victim(8, seconds(1), seconds(20), dice);
     }
@@ -224,7 +229,7 @@ impl Scenario {
             let to = self.connect(1, Receiver::healthy((20, 60)), dice);
             self.send(to, 15, (seconds(0), seconds(0)), Class::Live, dice);
         }
-        self.victim(9, Duration::from_millis(2_500), seconds(10), dice);
+        self.victim(9, Duration::from_millis(1_700), seconds(10), dice);
     }
 
     fn long_outage(&mut self, dice: &mut Dice) {

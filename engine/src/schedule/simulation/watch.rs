@@ -136,6 +136,11 @@ impl Watch {
         }
     }
 
+    /// What was new and waited here went back: whoever is not here loses its turn.
+    pub(super) fn nothing_new_waits(&mut self, n: usize) {
+        self.seen[n].others_in_a_row = 0;
+    }
+
     pub(super) fn failing(&mut self, n: usize, is_failing: bool, is_news: bool) {
         let seen = &mut self.seen[n];
         assert!(!is_news || seen.is_failing != is_failing, "connection {n} is told of twice");

@@ -58,7 +58,7 @@ fn each_rate_limit_says_who_must_wait_and_how_long() {
     let reset = ("x-ratelimit-reset", "2026-02-25T13:00:00Z");
     for (headers, expected) in [
         (&[(reason, "jira-quota-global-based"), reset][..], waits(3_597, all)),
-        (&[(reason, "jira-quota-tenant-based"), reset, ("retry-after", "30")], waits(3_597, all)),
+        (&[(reason, "jira-quota-tenant-based"), reset, ("retry-after", "30")], waits(3_597, site)),
         (&[(reason, "jira-quota-global-based"), ("retry-after", "900")], waits(900, all)),
         (&[(reason, "jira-quota-global-based")], waits(3_597, all)),
         (&[(reason, "jira-burst-based"), ("retry-after", "5")], waits(5, site)),
