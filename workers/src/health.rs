@@ -34,19 +34,31 @@ pub(crate) fn start(engine: Engine) -> (JoinHandle<()>, UnboundedSender<News>) {
 async fn run(engine: Engine, mut news: UnboundedReceiver<News>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while news.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let mut wait = RETRY_MIN;
-        while let Err(error) = health::record(&engine, &batch, Instant::now()).await {
-            if !engine::db::is_unavailable(&error) {
-                tracing::error!(error = %error, changes = batch.len(), "what became of connections was not recorded");
-                break;
+        if !write(&engine, &batch).await {
+            // One that is refused must not take the others along.
+            for one in &batch {
+                write(&engine, std::slice::from_ref(one)).await;
             }
-            metrics::database_retry("health");
-            tracing::warn!(error = %error, changes = batch.len(), "recording the state of connections again shortly");
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(RETRY_MAX);
         }
         batch.clear();
     }
+}
+
+/// Writes changes for as long as it takes while the database is away. Says whether they were written:
+/// not, if it refused them.
+async fn write(engine: &Engine, changes: &[News]) -> bool {
+    let mut wait = RETRY_MIN;
+    while let Err(error) = health::record(engine, changes, Instant::now()).await {
+        if !engine::db::is_unavailable(&error) {
+            tracing::error!(error = %error, changes = changes.len(), "what became of connections was not recorded");
+            return false;
+        }
+        metrics::database_retry("health");
+        tracing::warn!(error = %error, changes = changes.len(), "recording the state of connections again shortly");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RETRY_MAX);
+    }
+    true
 }
 
 /// What is known of the connections of shards that have just become this process's; asks until it
