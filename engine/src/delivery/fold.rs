@@ -12,6 +12,7 @@ use super::{
     exchange::Exchange,
     receivers::Receiver,
     state::{DeliveryReason, OPERATOR_WAIT},
+    store,
     tickets::{self, Take, Taken, TicketKey},
 };
 use crate::{
@@ -70,6 +71,14 @@ pub(super) async fn send(
             return outcome.into();
         }
     };
+    let unheard_for = match unheard_for(engine, claimed, ticket.as_ref()).await {
+        Ok(unheard_for) => unheard_for,
+        Err(error) => {
+            tracing::warn!(delivery.id = %claimed.delivery_id, error = %error, "earlier attempts could not be looked up");
+            let outcome = Outcome::Waits(OWN_WAIT, DeliveryReason::OwnFault);
+            return Attempted { outcome, exchange: None, ticket };
+        }
+    };
     let hosts = engine.config.providers.hosts(provider);
     let mut fold = Fold {
         engine,
@@ -82,7 +91,7 @@ pub(super) async fn send(
         hosts: &hosts,
         payer: &payer,
         ticket: ticket.as_ref(),
-        unheard_for: unheard_for(claimed.next_attempt(), ticket.as_ref()),
+        unheard_for,
         may_have_created: false,
         began: None,
         calls: 0,
@@ -116,14 +125,18 @@ pub(super) async fn send(
 }
 
 /// How long ago what this delivery is about to make may have been made unheard. Of a ticket that is
-/// not open yet its row tells; of all else only the number of the attempt: the second may come close
-/// upon the first, later ones wait longer by themselves.
-fn unheard_for(attempt: i32, ticket: Option<&Taken>) -> Option<Duration> {
-    match (ticket, attempt) {
-        (Some(Taken { known: None, unheard_for, .. }), _) => *unheard_for,
-        (_, ..=1) => None,
-        (_, 2) => Some(Duration::ZERO),
-        (_, _) => Some(LONG_AGO),
+/// not open yet its row tells; of all else the attempts.
+async fn unheard_for(
+    engine: &Engine,
+    claimed: &Claimed,
+    ticket: Option<&Taken>,
+) -> Result<Option<Duration>, sqlx::Error> {
+    match ticket {
+        Some(Taken { known: None, unheard_for, .. }) => Ok(*unheard_for),
+        _ if claimed.next_attempt() <= 1 => Ok(None),
+        // Of the attempt that crashed nothing is known, not even when it was.
+        _ if claimed.crashes > 0 => Ok(Some(Duration::ZERO)),
+        _ => Ok(Some(store::unheard_for(&engine.db.work, claimed).await?.unwrap_or(LONG_AGO))),
     }
 }
 
@@ -323,24 +336,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-
-    #[test]
-    fn b35_what_may_be_there_is_told_by_the_tickets_row_or_the_number_of_the_attempt() {
-        let seconds = Duration::from_secs;
-        let key = TicketKey { subject: "s".into(), key: Uuid::nil() };
-        let row = |unheard_for| Taken::for_tests(key.clone(), unheard_for);
-        for (attempt, ticket, expected) in [
-            (1, None, None),
-            (2, None, Some(Duration::ZERO)),
-            (3, None, Some(LONG_AGO)),
-            // Refused before: nothing is there, whatever the number.
-            (4, Some(row(None)), None),
-            // Left in doubt by another delivery, or by one that crashed.
-            (1, Some(row(Some(seconds(7)))), Some(seconds(7))),
-        ] {
-            assert_eq!(unheard_for(attempt, ticket.as_ref()), expected, "{attempt} {ticket:?}");
-        }
-    }
 
     #[test]
     fn b35_only_a_refusal_proves_that_nothing_was_made() {

@@ -11,7 +11,10 @@ use super::{
     state::{DeliveryReason, Settlement},
     tickets,
 };
-use crate::ids::{ConnectionId, DeliveryId, OrganizationId};
+use crate::{
+    ids::{ConnectionId, DeliveryId, OrganizationId},
+    outbox::Claimed,
+};
 
 /// The most deliveries that are cancelled by one statement.
 pub(super) const CANCELLED_MAX: u64 = 5_000;
@@ -267,6 +270,26 @@ async fn write_withheld(
     .fetch_all(tx)
     .await?;
     Ok(rows.into_iter().map(|row| (row.delivery_id.into(), row.lease)).collect())
+}
+
+/// How long ago the last request was made for a delivery that may have had an effect nobody heard of.
+/// Where an attempt only looked for such, and waited on, the answer was a plain 200.
+pub(super) async fn unheard_for(
+    pool: &PgPool,
+    claimed: &Claimed,
+) -> Result<Option<Duration>, sqlx::Error> {
+    let ms = sqlx::query_scalar!(
+        r#"select (extract(epoch from now() - recorded_at) * 1000)::bigint as "ms!"
+           from relay.attempts
+           where organization_id = $1 and delivery_id = $2 and started_at is not null
+             and status_code is distinct from 200
+           order by number desc, recorded_at desc limit 1"#,
+        claimed.organization_id.0,
+        claimed.delivery_id.0,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
 }
 
 /// Hands back a delivery whose handler crashed: due again shortly, one crash nearer to quarantine.

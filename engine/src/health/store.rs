@@ -129,7 +129,9 @@ pub(super) async fn trouble(pool: &PgPool, news: &[News]) -> Result<(), sqlx::Er
                        case when anew then null else h.exhausted_at end,
                        case when anew then null else h.recovered_at end
                 from (select excluded.failing_since is not null
-                             and (h.failing_since is null or h.recovered_at is not null
+                             -- Whose recovery is still to be told keeps its row until it is.
+                             and h.recovered_at is null
+                             and (h.failing_since is null
                                   or h.failed_at < now() - $8::interval) as anew) a
             ),
             held_until = excluded.held_until, held_because = excluded.held_because,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sqlx::PgPool;
-use tests::{LONG, World, event, new_id, wait_until};
+use tests::{Answer, LONG, World, event, new_id, wait_until};
 use uuid::Uuid;
 
 /// The connection becomes one of another provider, as a newer version of us may have connected it.
@@ -20,7 +20,7 @@ async fn becomes(sql: &PgPool, connection: Uuid, provider: &str) {
 
 /// A worker that is older than a provider leaves its deliveries to those who know it.
 #[tokio::test]
-async fn b36_a_delivery_of_an_unknown_provider_waits_and_is_charged_nothing() {
+async fn b29_a_delivery_of_an_unknown_provider_waits_and_is_charged_nothing() {
     let world = World::start().await;
     let org = new_id();
     let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
@@ -91,4 +91,57 @@ async fn b29_what_was_put_off_for_as_long_as_events_are_kept_expires() {
             .await
             .expect("the database answers");
     assert_eq!(ended, [("expired".to_owned(), "waited_too_long".to_owned())]);
+}
+
+/// What waits for its receiver, a limit, or the one before it says so, though its row does not.
+#[tokio::test]
+async fn b29_what_waits_for_its_connection_says_why() {
+    let world = World::builder().env("RELAY_RETRY_SCHEDULE", "1h").start().await;
+    let org = new_id();
+    let path = |name: &str| world.receiver.url(&format!("/{name}"));
+    let (limited, held) = (
+        world.relay.create_custom(org, &path("limited")).await.id,
+        world.relay.create_custom(org, &path("held")).await.id,
+    );
+    let (broken, ordered) = (
+        world.relay.create_custom(org, &path("broken")).await.id,
+        world.relay.create_custom(org, &path("ordered")).await.id,
+    );
+    let peace = Answer::status(429).header("retry-after", "3600");
+    world.receiver.answer("/held", [peace]);
+    world.receiver.answer("/broken", vec![Answer::status(500); 30]);
+    world.receiver.answer("/ordered", [Answer::status(500)]);
+    let limit = json!({ "rate_limit": { "count": 1, "seconds": 3600 } });
+    world.relay.change(org, limited, &limit).await.expect(200);
+    let block = json!({ "ordering": { "policy": "block" } });
+    world.relay.change(org, ordered, &block).await.expect(200);
+    for n in 0..10 {
+        world.relay.emit(&event(org, "a.b", json!({ "marker": n.to_string() }))).await;
+    }
+    world.receiver.wait_for("/broken", 10).await;
+    wait_until("both troubles to be written down", LONG, || async {
+        let known: i64 = sqlx::query_scalar(
+            "select count(*) from relay.connection_health
+             where held_until > now() or breaker_open_until > now()",
+        )
+        .fetch_one(world.sql())
+        .await
+        .expect("the database answers");
+        (known == 2).then_some(())
+    })
+    .await;
+    let last = world.relay.emit(&event(org, "a.b", json!({ "marker": "last" }))).await;
+    for (id, reason) in [
+        (limited, "rate_limited"),
+        (held, "held"),
+        (broken, "breaker_open"),
+        (ordered, "behind_another"),
+    ] {
+        wait_until(reason, LONG, || async {
+            let delivery = world.relay.delivery_of(org, last, id).await;
+            assert_eq!(delivery["status"], "pending", "{delivery}");
+            (delivery["reason"] == reason).then_some(())
+        })
+        .await;
+    }
 }

@@ -44,6 +44,8 @@ async fn what_was_collected_is_one_message_and_every_delivery_has_its_record() {
     }
     assert_eq!(promised(&world).await, 30);
     assert_eq!(world.mocks().slack().messages().len(), 0, "nothing before the hour is over");
+    let waiting = world.relay.delivery_of(org, events[0], id).await;
+    assert_eq!(waiting["reason"], "collected", "{waiting}");
     time_is_up(&world).await;
     world.run_until_idle().await;
     let messages = world.mocks().slack().messages();

@@ -2,7 +2,7 @@
 
 use mock_providers::{Answer, Matcher, MockProviders};
 use serde_json::{Value, json};
-use tests::{LONG, World, new_id, wait_until};
+use tests::{LONG, World, event, new_id, wait_until};
 
 use super::{found, resolved};
 
@@ -189,4 +189,38 @@ async fn without_a_destination_events_are_parked_until_one_is_chosen() {
     let chosen = json!({ "id": choices[0]["id"] });
     world.relay.choose(org, &connection["id"], &chosen).await.expect(200);
     until(&world, "jira", &[Seen { is_open: true, comments: 0 }]).await;
+}
+
+/// B35: an event without a subject has no ticket's row to remember it. The answer to a later attempt is
+/// lost, the next one comes a second after, and Jira's search does not know the issue yet.
+#[tokio::test]
+async fn b35_a_lost_answer_of_a_late_attempt_makes_no_second_issue() {
+    let waits = vec!["1s"; 20].join(",");
+    let world = World::builder().providers().env("RELAY_RETRY_SCHEDULE", &waits).start().await;
+    let org = new_id();
+    let connection = world.relay.connect(world.mocks(), org, "jira").await;
+    let mut violation = event(org, "policy.violation", json!({ "rule": "no GPL" }));
+    violation["priority"] = json!("high");
+    let event_id = world.relay.emit(&violation).await;
+    let id = connection["id"].as_str().and_then(|id| id.parse().ok()).expect("a UUID");
+    world.relay.settled(org, event_id, id, "parked").await;
+    // It has been tried before, long ago.
+    sqlx::query("update relay.outbox set attempt = 2 where connection_id = $1")
+        .bind(id)
+        .execute(world.sql())
+        .await
+        .expect("the database answers");
+    let jira = world.mocks().jira_cloud();
+    jira.fail_next(Matcher::post(TICKETING[0].1), Answer::lost());
+    jira.search_blindly(2);
+    let choices = world.relay.destinations(org, &connection["id"]).await;
+    let chosen = json!({ "id": choices[0]["id"], "issue_type": "Bug" });
+    world.relay.choose(org, &connection["id"], &chosen).await.expect(200);
+    wait_until("it to be delivered", 3 * LONG, || async {
+        (world.outbox_len().await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(jira.issues().len(), 1);
+    let delivery = world.relay.delivery_of(org, event_id, id).await;
+    assert_eq!(delivery["status"], "delivered", "{delivery}");
 }
