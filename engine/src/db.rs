@@ -27,7 +27,17 @@ pub struct PoolSizes {
 
 impl Default for PoolSizes {
     fn default() -> Self {
-        Self { api: 8, ingest: 2, work: 4 }
+        Self { api: 8, ingest: 2, work: 3 }
+    }
+}
+
+impl PoolSizes {
+    /// So many in all: what deliveries need is set aside, and API calls share the rest, two at least.
+    #[must_use]
+    pub fn within(total: u32) -> Self {
+        let sizes = Self::default();
+        let set_aside = sizes.ingest + sizes.work + SETTLING + SWIFT + LISTENING;
+        Self { api: total.saturating_sub(set_aside).max(2), ..sizes }
     }
 }
 
@@ -109,12 +119,34 @@ const BY_INDEX: &[(&str, &str)] = &[
     ("jit", "off"),
 ];
 
+/// For statements that bring the keys of rows along and look each of them up. Once the outbox was seen
+/// empty, walking through all of it seems cheaper to the planner than one look-up, and is a thousand
+/// times dearer when it is full. A walk needs a plain scan of an index or of the table; a look-up can
+/// do with a bitmap.
+const BY_KEY: &[(&str, &str)] = &[
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_indexscan", "off"),
+    ("enable_indexonlyscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
+
+/// What admins look at lies in many partitions, of which each adds to what a plan seems to cost: to
+/// compile it would take longer than to run it.
+const NOT_COMPILED: (&str, &str) = ("jit", "off");
+
 /// A caller's own transaction may hold an idempotency key for as long as it likes: a group commit
 /// that meets it must not wait along, since everybody else's events wait behind the group.
 const INGEST_LOCK_TIMEOUT: (&str, &str) = ("lock_timeout", "500ms");
 
-/// Connections that do not wait for the disk: one claims, one renews or hands back.
+/// Connections that do not wait for the disk: one claims, others are for what is small and rare.
 const SWIFT: u32 = 2;
+/// Connections that settle, renew and hand back: one settles, one does the others.
+const SETTLING: u32 = 2;
+/// The connection that waits for notifications.
+const LISTENING: u32 = 1;
 
 /// What migrating did.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +163,8 @@ pub struct Db {
     pub(crate) api: PgPool,
     pub(crate) ingest: PgPool,
     pub(crate) work: PgPool,
+    /// For what is looked up row by row, by the keys that a statement brings.
+    pub(crate) settling: PgPool,
     /// Commits without waiting for the disk: only for what may be lost with the database, such as
     /// leases, whose loss a crash of the database already implies.
     pub(crate) swift: PgPool,
@@ -162,11 +196,12 @@ impl Db {
                 )
         };
         let db = Self {
-            api: pool(sizes.api, "10s", &[]),
+            api: pool(sizes.api, "10s", &[NOT_COMPILED]),
             ingest: pool(sizes.ingest, "15s", &[BY_INDEX, &[INGEST_LOCK_TIMEOUT]].concat()),
             work: pool(sizes.work, "30s", BY_INDEX),
+            settling: pool(SETTLING, "30s", BY_KEY),
             swift: pool(SWIFT, "30s", &[BY_INDEX, &[("synchronous_commit", "off")]].concat()),
-            listening: pool(1, "0", &[]),
+            listening: pool(LISTENING, "0", &[]),
             options,
         };
         let waits = ExponentialBuilder::default()
@@ -222,13 +257,13 @@ impl Db {
         Ok(usize::try_from(count).ok())
     }
 
-    /// The connections that settle deliveries.
+    /// The connections that settle deliveries, and renew and hand back their leases.
     #[must_use]
-    pub fn work_pool(&self) -> &PgPool {
-        &self.work
+    pub fn settling_pool(&self) -> &PgPool {
+        &self.settling
     }
 
-    /// The connections that take, renew and hand back leases. They do not wait for the disk: when
+    /// The connections that take leases. They do not wait for the disk: when
     /// the database crashes, a lease that is lost comes back as one that was never taken.
     #[must_use]
     pub fn lease_pool(&self) -> &PgPool {
@@ -237,7 +272,9 @@ impl Db {
 
     /// Closes every connection, waiting for those in use.
     pub async fn close(&self) {
-        for pool in [&self.api, &self.ingest, &self.work, &self.swift, &self.listening] {
+        for pool in
+            [&self.api, &self.ingest, &self.work, &self.settling, &self.swift, &self.listening]
+        {
             pool.close().await;
         }
     }

@@ -6,9 +6,9 @@ use tokio::sync::Notify;
 use url::Url;
 
 use crate::{
-    connection::tokens::TokenCache, db::Db, delivery::receivers::Receivers, http::HttpClient,
-    ingest::Ingest, oauth::config::ProvidersConfig, pace::Paces, retry::RetrySchedule, schedule,
-    secret::KeyRing,
+    connection::tokens::TokenCache, db::Db, delivery::receivers::Receivers, handoff::Handoff,
+    http::HttpClient, ingest::Ingest, oauth::config::ProvidersConfig, pace::Paces,
+    retry::RetrySchedule, schedule, secret::KeyRing,
 };
 
 /// How long a refresh that is under way may take once everything else has ended.
@@ -67,6 +67,8 @@ pub struct Parts {
     pub http: HttpClient,
     /// The way in for events.
     pub ingest: Ingest,
+    /// From the way in to the pump, where both are in this process.
+    pub handoff: Arc<Handoff>,
     /// What the operator set.
     pub config: EngineConfig,
     /// Told when deliveries are due: the pump of this process waits for it.
@@ -90,12 +92,15 @@ impl Engine {
     #[must_use]
     pub fn new(db: Db, keys: KeyRing, http: HttpClient, config: EngineConfig) -> Self {
         let (work_waiting, recorded) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let ingest = Ingest::start(&db.ingest, &[work_waiting.clone(), recorded.clone()]);
+        let handoff = Arc::new(Handoff::default());
+        let told = [work_waiting.clone(), recorded.clone()];
+        let ingest = Ingest::start(&db, &told, &handoff, config.lease);
         Self(Arc::new(Parts {
             db,
             keys,
             http,
             ingest,
+            handoff,
             config,
             work_waiting,
             recorded,

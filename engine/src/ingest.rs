@@ -13,7 +13,15 @@ use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, db, event::NewEvent, ids::EventId, metrics};
+use crate::{
+    clock::Timestamp,
+    db::{self, Db},
+    event::NewEvent,
+    handoff::{Asked, Group, Handoff, Leased},
+    ids::EventId,
+    metrics,
+    outbox::{self, interval},
+};
 
 /// How many group commits may be under way at once; while they are, the next group gathers.
 const COMMITTERS: usize = 2;
@@ -70,16 +78,24 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts the committers. `recorded` is told after each commit that left deliveries to make.
+    /// Starts the committers. `recorded` is told after each commit that left deliveries to be claimed;
+    /// the others go through `handoff`, under leases of this length.
     #[must_use]
-    pub fn start(pool: &PgPool, recorded: &[Arc<Notify>]) -> Self {
+    pub fn start(
+        db: &Db,
+        recorded: &[Arc<Notify>],
+        handoff: &Arc<Handoff>,
+        lease: Duration,
+    ) -> Self {
         let (calls, queue) = mpsc::channel(QUEUE_CALLS_MAX);
         let queue = Arc::new(Mutex::new(queue));
         let waiting = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(Gate::default());
         for _ in 0..COMMITTERS {
+            let (pool, settling) = (db.ingest.clone(), db.settling.clone());
+            let log = Log { pool, settling, handoff: handoff.clone(), lease };
             tokio::spawn(commit_groups(
-                pool.clone(),
+                log,
                 queue.clone(),
                 waiting.clone(),
                 recorded.to_vec(),
@@ -116,7 +132,7 @@ impl Ingest {
 }
 
 async fn commit_groups(
-    pool: PgPool,
+    log: Log,
     queue: Arc<Mutex<mpsc::Receiver<Call>>>,
     waiting: Arc<AtomicUsize>,
     recorded: Vec<Arc<Notify>>,
@@ -149,8 +165,9 @@ async fn commit_groups(
         let events: usize = group.iter().map(|call| call.events.len()).sum();
         let left = waiting.fetch_sub(events, Ordering::Relaxed) - events;
         metrics::ingest_queue(left);
-        commit(&pool, group).await;
-        recorded.iter().for_each(|told| told.notify_one());
+        if commit(&log, group).await {
+            recorded.iter().for_each(|told| told.notify_one());
+        }
     }
 }
 
@@ -192,17 +209,36 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Commits a group and answers each of its callers.
-async fn commit(pool: &PgPool, group: Vec<Call>) {
+/// Where events are written to, and who is given what can be sent at once.
+struct Log {
+    pool: PgPool,
+    settling: PgPool,
+    handoff: Arc<Handoff>,
+    lease: Duration,
+}
+
+/// What a commit did.
+struct Appended {
+    recorded: Vec<Recorded>,
+    /// Whether deliveries are left to be claimed.
+    is_waiting: bool,
+}
+
+/// Commits a group and answers each of its callers. Says whether deliveries may be left to be claimed.
+async fn commit(log: &Log, group: Vec<Call>) -> bool {
     let began = Instant::now();
     let events: Vec<&NewEvent> = group.iter().flat_map(|call| &call.events).collect();
     let count = events.len();
-    let outcome = match append(pool, &events).await {
+    let mut is_waiting = true;
+    let outcome = match append(log, &events, log.handoff.ask()).await {
         Err(error) if count > 1 && (!db::is_unavailable(&error) || db::is_locked_out(&error)) => {
             tracing::warn!(error = %error, events = count, "a group commit was refused; trying its events one by one");
-            one_by_one(pool, &events).await
+            one_by_one(log, &events).await
         }
-        Ok(recorded) => recorded.into_iter().map(Ok).collect(),
+        Ok(appended) => {
+            is_waiting = appended.is_waiting;
+            appended.recorded.into_iter().map(Ok).collect()
+        }
         Err(error) if db::is_unavailable(&error) => {
             tracing::warn!(error = %error, events = count, "a group commit was not confirmed");
             vec![Err(IngestError::Unavailable); count]
@@ -217,11 +253,12 @@ async fn commit(pool: &PgPool, group: Vec<Call>) {
         // A caller that went away does not hear it; the events stay recorded.
         let _ = call.answer.send(answer);
     }
+    is_waiting
 }
 
 /// One event of a group is refused by the database, or its key is held by somebody else's open
 /// transaction: each is tried alone, so that it fails alone.
-async fn one_by_one(pool: &PgPool, events: &[&NewEvent]) -> Vec<Result<Recorded, IngestError>> {
+async fn one_by_one(log: &Log, events: &[&NewEvent]) -> Vec<Result<Recorded, IngestError>> {
     let mut each = Vec::with_capacity(events.len());
     let mut held = HashSet::new();
     for event in events {
@@ -230,8 +267,8 @@ async fn one_by_one(pool: &PgPool, events: &[&NewEvent]) -> Vec<Result<Recorded,
             each.push(Err(IngestError::Unavailable));
             continue;
         }
-        each.push(match append(pool, &[event]).await {
-            Ok(mut one) => one.pop().ok_or(IngestError::Unavailable),
+        each.push(match append(log, &[event], None).await {
+            Ok(mut one) => one.recorded.pop().ok_or(IngestError::Unavailable),
             Err(error) if db::is_unavailable(&error) => {
                 if db::is_locked_out(&error) {
                     held.extend(key);
@@ -267,8 +304,13 @@ fn count_outcomes(outcomes: &[Result<Recorded, IngestError>]) {
     }
 }
 
-/// One statement, one commit: the events, their keys, their deliveries and skipped records.
-async fn append(pool: &PgPool, events: &[&NewEvent]) -> Result<Vec<Recorded>, sqlx::Error> {
+/// One statement, one commit: the events, their keys, their deliveries and skipped records. What of
+/// the deliveries the pump of this process asked for is handed over.
+async fn append(
+    log: &Log,
+    events: &[&NewEvent],
+    asked: Option<Asked<'_>>,
+) -> Result<Appended, sqlx::Error> {
     fn all<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
         events.iter().map(|event| of(event)).collect()
     }
@@ -283,9 +325,14 @@ async fn append(pool: &PgPool, events: &[&NewEvent]) -> Result<Vec<Recorded>, sq
     let keys = all(events, |e| e.idempotency_key.as_deref());
     let subjects = all(events, |e| e.subject.as_deref());
     let hops = all(events, |e| i16::from(e.hops));
-    let rows = sqlx::query!(
-        r#"select id as "id!", outcome as "outcome!"
-           from relay.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) order by ordinal"#,
+    let offer = asked.as_ref().map(|asked| &asked.offer);
+    let asked_at = Instant::now();
+    let done = sqlx::query!(
+        r#"select answers as "answers!", outcomes as "outcomes!", moment as "moment!",
+                  waiting as "waiting!", handed_events, handed_connections, handed_deliveries,
+                  handed_leases, handed_versions
+           from relay.append_and_lease(
+               $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"#,
         &organization_ids,
         &kinds as &[&str],
         &payloads as &[&str],
@@ -297,15 +344,43 @@ async fn append(pool: &PgPool, events: &[&NewEvent]) -> Result<Vec<Recorded>, sq
         &keys as &[Option<&str>],
         &subjects as &[Option<&str>],
         &hops,
+        offer.map(|offer| offer.worker.0),
+        offer.map(|offer| &*offer.shards).unwrap_or_default(),
+        interval(log.lease),
+        offer.map(|offer| &*offer.busy).unwrap_or_default(),
+        asked.as_ref().map_or(0, |asked| i32::try_from(asked.most).unwrap_or(i32::MAX)),
     )
-    .fetch_all(pool)
+    .fetch_one(&log.pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| match row.outcome.as_str() {
-            "recorded" => Recorded::New(EventId(row.id)),
-            "duplicate" => Recorded::Duplicate(EventId(row.id)),
-            _ => Recorded::Conflict(EventId(row.id)),
-        })
-        .collect())
+    if let (Some(asked), Some(handed)) = (asked, done.handed_events) {
+        let leased = Leased {
+            events: handed,
+            connections: done.handed_connections.unwrap_or_default(),
+            deliveries: done.handed_deliveries.unwrap_or_default(),
+            leases: done.handed_leases.unwrap_or_default(),
+            versions: done.handed_versions.unwrap_or_default(),
+        };
+        let deliveries = leased.with_events(events, &done.answers, done.moment);
+        metrics::handed_over(deliveries.len());
+        if let Err(group) = asked.hand_over(Group { deliveries, asked_at }) {
+            hand_back(log, &group).await;
+        }
+    }
+    let recorded = done.answers.iter().zip(&done.outcomes).map(|(id, outcome)| {
+        let id = EventId(*id);
+        match outcome.as_str() {
+            "recorded" => Recorded::New(id),
+            "duplicate" => Recorded::Duplicate(id),
+            _ => Recorded::Conflict(id),
+        }
+    });
+    Ok(Appended { recorded: recorded.collect(), is_waiting: done.waiting > 0 })
+}
+
+/// The pump has ended meanwhile: whoever looks next finds them.
+async fn hand_back(log: &Log, group: &Group) {
+    let held: Vec<_> = group.deliveries.iter().map(|handed| handed.claimed.held()).collect();
+    if let Err(error) = outbox::release(&log.settling, &held).await {
+        tracing::warn!(error = %error, held = held.len(), "deliveries were not handed back; their leases run out");
+    }
 }

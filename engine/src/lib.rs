@@ -2,8 +2,9 @@
 //!
 //! 1. [`event`]: what happened, checked and kept byte for byte; [`subscription`]: who wants to know.
 //! 2. [`ingest`]: appends events and the promise of their deliveries, many callers to one commit.
-//! 3. [`outbox`]: claims promised deliveries under a lease, and hands them back; [`schedule`]: which of
-//!    them goes next, and which had better wait.
+//! 3. [`outbox`]: claims promised deliveries under a lease, and hands them back; [`handoff`]: the short
+//!    way for those that the same process delivers; [`schedule`]: which of them goes next, and which had
+//!    better wait.
 //! 4. [`delivery`]: attempts one (built, signed by [`signing`], sent through [`http`]), decides what
 //!    the answer means ([`retry`]), settles it, lists it, replays it.
 //! 5. [`connection`]: the linked accounts, event-sourced in [`event_log`]; their secrets in [`secret`];
@@ -22,6 +23,7 @@ pub mod engine;
 pub mod event;
 pub mod event_log;
 pub(crate) mod fault;
+pub mod handoff;
 pub mod health;
 pub mod http;
 pub mod icon;

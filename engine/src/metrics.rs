@@ -194,6 +194,11 @@ pub fn claimed(deliveries: usize, rescued: usize) {
     }
 }
 
+/// Deliveries that a commit handed to the pump of its own process.
+pub fn handed_over(deliveries: usize) {
+    counter!("relay_deliveries_handed_over_total").increment(deliveries as u64);
+}
+
 /// Settlements whose lease had passed on.
 pub fn leases_lost(count: u64) {
     if count > 0 {

@@ -102,6 +102,12 @@ impl Claimed {
         self.attempt + i32::from(self.crashes) + 1
     }
 
+    /// What renewing it or handing it back asks for.
+    #[must_use]
+    pub fn held(&self) -> (OrganizationId, DeliveryId, i64) {
+        (self.organization_id, self.delivery_id, self.lease)
+    }
+
     /// The shard whose owner may claim it.
     #[must_use]
     pub fn home(&self) -> i16 {

@@ -38,7 +38,8 @@ pub(crate) struct Cluster {
     postgres: Postgres,
     holder: Child,
     api: Child,
-    workers: Child,
+    /// `None` where `relay serve` does both.
+    workers: Option<Child>,
     logs: PathBuf,
     relay_bin: PathBuf,
     settings: Vec<(String, String)>,
@@ -57,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) relay_bin: PathBuf,
     /// Settings on top of ours, as NAME=VALUE.
     pub(crate) settings: Vec<(String, String)>,
+    /// Whether API and workers are one process.
+    pub(crate) together: bool,
 }
 
 impl Cluster {
@@ -88,14 +91,18 @@ impl Cluster {
 
     /// Ends the workers: what is recorded from now on waits.
     pub(crate) async fn stop_workers(&mut self) -> anyhow::Result<()> {
-        let status = stop(&mut self.workers).await?;
+        let workers = self
+            .workers
+            .as_mut()
+            .context("this scenario stops the workers alone, which it cannot with --together")?;
+        let status = stop(workers).await?;
         ensure!(status.success(), "relay workers ended with {status}: {}", self.tail("workers"));
         Ok(())
     }
 
     /// Starts workers again.
     pub(crate) fn start_workers(&mut self) -> anyhow::Result<()> {
-        self.workers = spawn(&self.relay_bin, &self.logs, &self.settings, "workers")?;
+        self.workers = Some(spawn(&self.relay_bin, &self.logs, &self.settings, "workers")?);
         Ok(())
     }
 
@@ -107,7 +114,7 @@ impl Cluster {
         let of = |name: &str, pid: Option<u32>| pid.map(|pid| Watched { name: name.into(), pid });
         let all = [
             of("api", self.api.id()),
-            of("workers", self.workers.id()),
+            of("workers", self.workers.as_ref().and_then(Child::id)),
             of("postgres", Some(self.postgres.pid)),
         ];
         all.into_iter().flatten().collect()
@@ -115,8 +122,11 @@ impl Cluster {
 
     /// Ends API and workers, and leaves Postgres running: for the floor.
     pub(crate) async fn stop_relay(&mut self) -> anyhow::Result<()> {
-        let (api, workers) = (stop(&mut self.api).await?, stop(&mut self.workers).await?);
-        for (name, status) in [("api", api), ("workers", workers)] {
+        let mut ended = vec![("api", stop(&mut self.api).await?)];
+        if let Some(workers) = &mut self.workers {
+            ended.push(("workers", stop(workers).await?));
+        }
+        for (name, status) in ended {
             ensure!(status.success(), "relay {name} ended with {status}: {}", self.tail(name));
         }
         Ok(())
@@ -172,8 +182,12 @@ impl Cluster {
             timeout(MIGRATE_PATIENCE, migrate).await.context("migrate took too long")??;
         ensure!(status.success(), "relay migrate ended with {status}: {}", tail(&logs, "migrate"));
 
-        let api = spawn(relay_bin, &logs, &settings, "api")?;
-        let workers = spawn(relay_bin, &logs, &settings, "workers")?;
+        let one = |name| spawn(relay_bin, &logs, &settings, name);
+        let (api, workers) = if options.together {
+            (one("serve")?, None)
+        } else {
+            (one("api")?, Some(one("workers")?))
+        };
         let admin_token = owner_token(&jwt_secret, organization_id);
         let relay = Relay { address: listen, service_key, admin_token, organization_id };
         let relay_bin = relay_bin.to_owned();
@@ -186,7 +200,9 @@ impl Cluster {
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + READY_PATIENCE;
         loop {
-            for (name, child) in [("api", &mut self.api), ("workers", &mut self.workers)] {
+            let api = ("api", &mut self.api);
+            let workers = self.workers.as_mut().map(|workers| ("workers", workers));
+            for (name, child) in std::iter::once(api).chain(workers) {
                 if let Some(status) = child.try_wait()? {
                     bail!("relay {name} ended with {status}: {}", tail(&self.logs, name));
                 }
@@ -205,7 +221,7 @@ impl Cluster {
     }
 }
 
-/// `relay api` or `relay workers`, with its metrics on a port of its own.
+/// `relay api`, `relay workers` or `relay serve`, with its metrics on a port of its own.
 fn spawn(
     relay_bin: &Path,
     logs: &Path,

@@ -109,6 +109,9 @@ struct RunArguments {
     /// A setting for it, on top of what a run needs.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
+    /// API and workers in one process: `relay serve`.
+    #[arg(long)]
+    together: bool,
     /// A floor program to put the same load on, for the ratio; only with `steady`.
     #[arg(long, value_name = "FILE")]
     floor: Option<PathBuf>,
@@ -204,8 +207,11 @@ async fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let load = arguments.load.over(&arguments.of_scenario.over(&scenario.load));
     let own = scenario.settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     let settings: Vec<_> = own.chain(arguments.settings.iter().cloned()).collect();
-    let options =
-        cluster::Options { relay_bin: arguments.relay_bin.clone(), settings: settings.clone() };
+    let options = cluster::Options {
+        relay_bin: arguments.relay_bin.clone(),
+        settings: settings.clone(),
+        together: arguments.together,
+    };
     let mut cluster = tokio::select! {
         cluster = Cluster::start(&options) => cluster?,
         _ = interrupted() => return Ok(ExitCode::from(INTERRUPTED)),
@@ -216,7 +222,11 @@ async fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         let played = play(&mut cluster, &load, arguments).await;
         played.map(|measured| measured.map(|measured| (measured, Vec::new())))
     };
-    let subject = Subject::of(&cluster, &arguments.relay_bin, &settings);
+    let mut told = settings;
+    if arguments.together {
+        told.push(("processes".to_owned(), "relay serve".to_owned()));
+    }
+    let subject = Subject::of(&cluster, &arguments.relay_bin, &told);
     let stopped = cluster.stop().await;
     let Some((measured, floor)) = measured? else {
         stopped?;

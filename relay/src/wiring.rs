@@ -67,8 +67,7 @@ pub(crate) async fn engine_over(
     settings: &Settings,
     database_url: &SecretString,
 ) -> anyhow::Result<Engine> {
-    let api = settings.database_connections.max(4);
-    let sizes = PoolSizes { api: api.saturating_sub(4).max(2), ..PoolSizes::default() };
+    let sizes = PoolSizes::within(settings.database_connections);
     let db = Db::connect(&Secret::new(database_url.expose_secret()), sizes).await?;
     let key = settings.encryption_key.clone().unwrap_or_else(random_key);
     let keys = KeyRing::new(&key, &settings.encryption_keys_previous)?;

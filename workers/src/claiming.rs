@@ -4,8 +4,8 @@ use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use engine::{
     Engine,
-    delivery::attempt::{Prepared, prepare},
-    ids::ConnectionId,
+    delivery::{attempt::Prepared, prepare::prepare},
+    ids::{ConnectionId, DeliveryId, OrganizationId},
     metrics,
     outbox::{self, ClaimRequest, Cursor, Want},
 };
@@ -73,24 +73,34 @@ pub(crate) async fn claim(
         return Some(Claimed { prepared: Vec::new(), is_full, cursor, wants });
     }
     leases.hold(&claim.deliveries, asked_at);
-    let held: Vec<_> =
-        claim.deliveries.iter().map(|d| (d.organization_id, d.delivery_id, d.lease)).collect();
-    // On a task of its own: what one row does to it must not take the others' leases along.
+    let held: Vec<_> = claim.deliveries.iter().map(outbox::Claimed::held).collect();
     let preparing = {
         let (engine, deliveries) = (engine.clone(), claim.deliveries);
-        tokio::spawn(async move { prepare(&engine, deliveries).await })
+        async move { prepare(&engine, deliveries).await }
     };
-    match preparing.await {
-        Ok(Ok(prepared)) => Some(Claimed { prepared, is_full, cursor, wants }),
+    let prepared = apart(&engine, &leases, &held, preparing).await?;
+    Some(Claimed { prepared, is_full, cursor, wants })
+}
+
+/// Prepares what is held on a task of its own: what one row does to it must not take the others' leases
+/// along. `None` where all of it was handed back.
+pub(crate) async fn apart<E: std::fmt::Display + Send + 'static>(
+    engine: &Engine,
+    leases: &Leases,
+    held: &[(OrganizationId, DeliveryId, i64)],
+    preparing: impl Future<Output = Result<Vec<Prepared>, E>> + Send + 'static,
+) -> Option<Vec<Prepared>> {
+    match tokio::spawn(preparing).await {
+        Ok(Ok(prepared)) => Some(prepared),
         Ok(Err(error)) => {
             metrics::database_retry("prepare");
-            tracing::warn!(error = %error, deliveries = taken, "claimed deliveries could not be read; handing them back");
-            crate::leases::release(&engine, &leases, &held).await;
+            tracing::warn!(error = %error, deliveries = held.len(), "held deliveries could not be read; handing them back");
+            crate::leases::release(engine, leases, held).await;
             None
         }
         Err(panic) => {
-            tracing::error!(error = %panic, deliveries = taken, "reading claimed deliveries crashed");
-            crate::leases::crashed(&engine, &leases, &held).await;
+            tracing::error!(error = %panic, deliveries = held.len(), "reading held deliveries crashed");
+            crate::leases::crashed(engine, leases, held).await;
             None
         }
     }

@@ -188,7 +188,7 @@ pub(crate) async fn renew(engine: Engine, leases: Arc<Leases>) {
             continue;
         }
         let asked_at = Instant::now();
-        match outbox::renew(engine.db.lease_pool(), &held, length).await {
+        match outbox::renew(engine.db.settling_pool(), &held, length).await {
             // Whatever was not renewed is being settled, or is not ours any more: it ages, and runs
             // out here as it does there.
             Ok(renewed) => leases.renewed(&renewed, asked_at),
@@ -231,7 +231,7 @@ pub(crate) async fn release(
     }
     let began = Instant::now();
     loop {
-        match outbox::release(engine.db.lease_pool(), held).await {
+        match outbox::release(engine.db.settling_pool(), held).await {
             Ok(released) => {
                 metrics::released(released);
                 break;
@@ -261,7 +261,7 @@ pub(crate) async fn crashed(
     held: &[(OrganizationId, DeliveryId, i64)],
 ) {
     for (organization_id, id, lease) in held {
-        let pool = engine.db.lease_pool();
+        let pool = engine.db.settling_pool();
         if let Err(error) = store::crashed(pool, *organization_id, *id, *lease).await {
             tracing::warn!(delivery.id = %id, error = %error, "a crash was not written down; its lease will run out");
         }

@@ -1,7 +1,7 @@
 //! Background work: deliveries are pumped from the outbox, attempted in apalis pools, and settled;
 //! periodic duties keep the database in shape.
 //!
-//! `pump` claims what there is room for (`claiming`) and lets the scheduler of [`engine::schedule`]
+//! `pump` claims what there is room for (`claiming`), takes what this process recorded itself (`handed`) and lets the scheduler of [`engine::schedule`]
 //! say what goes next; `pools` hands it to apalis workers and hears how each attempt ended; `settler`
 //! writes that down in batches, and `health` what it says of the connection; `leases` knows what this
 //! process holds and keeps it; `shards` knows whose deliveries are this process's to claim; `duties`
@@ -10,6 +10,7 @@
 mod claiming;
 mod closed;
 mod duties;
+mod handed;
 mod health;
 mod leases;
 mod pools;

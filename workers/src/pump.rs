@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     claiming::{Asked, Claimed, claim},
     closed,
+    handed::Handed,
     health::{self, Known, News},
     leases::{self, Leases},
     shards::Shards,
@@ -66,6 +67,7 @@ pub(crate) fn start(
     let pump = Pump {
         scheduler: Scheduler::new(limits),
         plenty: limits.capacity / 4,
+        handed: Handed::new(&engine, &leases, &shards),
         engine,
         leases,
         shards,
@@ -82,6 +84,7 @@ pub(crate) fn start(
         claimed_at: Instant::now(),
         idle: IDLE_MIN,
         more: false,
+        is_behind: true,
     };
     (tokio::spawn(pump.run(turns, stop)), Work { deliveries, finished })
 }
@@ -91,6 +94,7 @@ struct Pump {
     leases: Arc<Leases>,
     shards: Arc<Shards>,
     scheduler: Scheduler<Prepared>,
+    handed: Handed,
     handover: mpsc::Sender<Prepared>,
     news: mpsc::UnboundedSender<News>,
     /// Shards that are this process's, as far as was heard.
@@ -109,6 +113,8 @@ struct Pump {
     idle: Duration,
     /// Whether the last claim left due deliveries behind for want of room.
     more: bool,
+    /// The same, for as long as no claim has found an end; true before the first.
+    is_behind: bool,
     /// Room that makes it worthwhile to claim those.
     plenty: usize,
 }
@@ -142,6 +148,7 @@ impl Pump {
             self.hand_over(now);
             self.hand_back(now);
             self.look_at_closed(now);
+            self.handed.offer(&self.scheduler, &self.known, self.is_behind, now);
             let room = self.scheduler.room();
             let may_claim = claiming.is_empty() && room > 0 && !self.known.is_empty();
             if may_claim && (now >= self.claim_at || (self.more && room >= self.plenty)) {
@@ -163,6 +170,7 @@ impl Pump {
                         self.finished(id, outcome);
                     }
                 }
+                prepared = self.handed.next() => self.queue_handed(prepared),
                 Some(claimed) = claiming.join_next() => self.took(claimed.ok().flatten()),
                 () = shards.changed() => self.change_shards(),
                 Some(Ok((shards, known))) = self.reading.join_next() => self.learn(&shards, known),
@@ -178,6 +186,7 @@ impl Pump {
         if let Some(Ok(Some(claimed))) = claiming.join_next().await {
             self.took(Some(claimed));
         }
+        self.handed.end().await;
         while self.releasing.join_next().await.is_some() {}
         leases::release_unstarted(&self.engine, &self.leases).await;
     }
@@ -207,10 +216,7 @@ impl Pump {
         if prepared.is_empty() {
             return;
         }
-        let held: Vec<_> = prepared
-            .iter()
-            .map(|p| (p.claimed.organization_id, p.claimed.delivery_id, p.claimed.lease))
-            .collect();
+        let held: Vec<_> = prepared.iter().map(|p| p.claimed.held()).collect();
         let (engine, leases) = (self.engine.clone(), self.leases.clone());
         self.releasing.spawn(async move { leases::release(&engine, &leases, &held).await });
     }
@@ -253,6 +259,7 @@ impl Pump {
         };
         let Claimed { prepared, is_full, cursor, wants } = claimed;
         self.cursor = cursor;
+        self.is_behind = is_full;
         if prepared.is_empty() {
             self.scheduler.claimed(&wants, &[], is_full);
             // The search may have begun in the middle; an empty one from the start ends the round.
@@ -262,10 +269,7 @@ impl Pump {
         let now = Instant::now();
         self.idle = IDLE_MIN;
         self.more = is_full;
-        // Of a shard that was lost meanwhile nothing is known any more.
-        let (prepared, others): (Vec<_>, Vec<_>) =
-            prepared.into_iter().partition(|p| self.known.contains(&p.claimed.home()));
-        self.release(&others);
+        let prepared = self.known_ones(prepared);
         let brought: Vec<_> = prepared.iter().map(|p| p.claimed.connection_id).collect();
         for prepared in prepared {
             self.scheduler.push(&key_of(&prepared), prepared, now);
@@ -274,6 +278,22 @@ impl Pump {
         // What came in meanwhile is told by `work_waiting`; what another process made due, by this.
         // When there is more, the next goes as soon as there is room worth it, or after the same while.
         self.claim_at = now + BUSY;
+    }
+
+    /// Queues what was handed over.
+    fn queue_handed(&mut self, prepared: Vec<Prepared>) {
+        let now = Instant::now();
+        for prepared in self.known_ones(prepared) {
+            self.scheduler.push_handed(&key_of(&prepared), prepared, now);
+        }
+    }
+
+    /// Hands back what belongs to shards that were lost meanwhile: nothing is known of them any more.
+    fn known_ones(&mut self, prepared: Vec<Prepared>) -> Vec<Prepared> {
+        let (known, others): (Vec<_>, Vec<_>) =
+            prepared.into_iter().partition(|p| self.known.contains(&p.claimed.home()));
+        self.release(&others);
+        known
     }
 
     fn wait(&mut self) {
@@ -313,6 +333,7 @@ impl Pump {
     /// Forgets connections that are somebody else's now, and asks how those stand that came.
     fn change_shards(&mut self) {
         let changes = self.shards.take_changes();
+        self.handed.renew_offer(Instant::now());
         for shard in &changes.lost {
             self.owned.remove(shard);
             self.known.remove(shard);
@@ -336,6 +357,9 @@ impl Pump {
             }
         }
         self.known.extend(gained);
+        self.handed.renew_offer(now);
+        // What waits there goes before what is new.
+        self.is_behind = true;
         self.claim_at = now;
     }
 }

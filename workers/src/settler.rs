@@ -61,9 +61,13 @@ async fn run(engine: Engine, leases: Arc<Leases>, mut ended: mpsc::UnboundedRece
             match ended {
                 Ended::Settled(one) => settled.push(*one),
                 Ended::Crashed { organization_id, delivery_id, lease } => {
-                    if let Err(error) =
-                        store::crashed(engine.db.work_pool(), organization_id, delivery_id, lease)
-                            .await
+                    if let Err(error) = store::crashed(
+                        engine.db.settling_pool(),
+                        organization_id,
+                        delivery_id,
+                        lease,
+                    )
+                    .await
                     {
                         tracing::warn!(delivery.id = %delivery_id, error = %error, "a crash was not written down; its lease will run out");
                     }
@@ -82,7 +86,7 @@ async fn run(engine: Engine, leases: Arc<Leases>, mut ended: mpsc::UnboundedRece
 async fn write(engine: &Engine, leases: &Leases, settled: &[Settled]) {
     let mut wait = Duration::from_millis(50);
     loop {
-        match store::settle(engine.db.work_pool(), settled).await {
+        match store::settle(engine.db.settling_pool(), settled).await {
             Ok(written) => {
                 account(engine, settled, written.len());
                 break;

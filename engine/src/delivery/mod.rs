@@ -1,6 +1,6 @@
 //! The duty to bring one event to one connection: `state` decides, `store` settles, `attempt` sends.
 //!
-//! An attempt is one request for a custom webhook (`webhook`, made by `request`), and as many calls as
+//! `prepare` loads what it takes for many at once. An attempt is one request for a custom webhook (`webhook`, made by `request`), and as many calls as
 //! the provider's function asks for elsewhere (`fold`). What is not due until somebody sets the
 //! connection right is `parking`'s, and what belongs into one ticket is `tickets`'.
 
@@ -13,6 +13,7 @@ mod home;
 mod lane;
 mod parking;
 mod patience;
+pub mod prepare;
 mod read;
 pub mod receivers;
 pub mod replay;

@@ -10,6 +10,7 @@ mod migrate;
 mod projection;
 mod replay;
 mod secrets;
+mod serve;
 mod settings;
 mod with_postgres;
 mod workers;
@@ -32,6 +33,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Brings the database to this program's schema.
     Migrate(migrate::Arguments),
+    /// Serves HTTP and delivers, in one process.
+    Serve,
     /// Serves HTTP.
     Api,
     /// Delivers what is promised.
@@ -62,6 +65,7 @@ impl Relay {
         match self.command {
             Command::Dev(arguments) => dev::run(arguments).await,
             Command::Migrate(arguments) => migrate::run(&arguments).await,
+            Command::Serve => serve::run().await,
             Command::Api => api::run().await,
             Command::Workers => workers::run().await,
             Command::Emit(arguments) => emit::run(arguments).await,

@@ -106,9 +106,15 @@ impl Process {
         *child = spawn(&self.arguments, &self.environment, &self.log);
     }
 
-    /// The sum of a metric over all its labels; only for workers, which serve nothing else.
+    /// The sum of a metric over all its labels.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = reqwest::get(&self.ready_url).await.expect("metrics are served").text().await;
+        let listens = |(name, _): &&(String, String)| name == "RELAY_METRICS_LISTEN";
+        let (_, address) = self.environment.iter().rfind(listens).expect("each has its own");
+        let text = reqwest::get(format!("http://{address}/metrics"))
+            .await
+            .expect("metrics are served")
+            .text()
+            .await;
         let text = text.expect("metrics are text");
         let lines = text.lines().filter(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))

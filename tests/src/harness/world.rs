@@ -34,6 +34,8 @@ pub struct WorldBuilder {
     environment: Vec<(String, String)>,
     /// Migrations only; no process is started.
     is_bare: bool,
+    /// Whether each API process delivers as well.
+    together: bool,
 }
 
 impl WorldBuilder {
@@ -48,6 +50,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = count;
+        self
+    }
+
+    /// `relay serve` in place of API and workers: one process that does both.
+    #[must_use]
+    pub fn together(mut self) -> Self {
+        (self.workers, self.together) = (0, true);
         self
     }
 
@@ -112,6 +121,7 @@ impl WorldBuilder {
             mocks,
             apis: Vec::new(),
             workers: Vec::new(),
+            together: self.together,
             proxy,
             environment,
             database,
@@ -155,7 +165,7 @@ fn settings(keys: &Keys) -> Vec<(String, String)> {
         ("RELAY_RETRY_SCHEDULE", "300ms,300ms,300ms"),
         ("RELAY_LEASE", "5s"),
         ("RELAY_WORKER_CONCURRENCY", "32"),
-        ("RELAY_DATABASE_CONNECTIONS", "10"),
+        ("RELAY_DATABASE_CONNECTIONS", "16"),
         ("NO_COLOR", "1"),
         ("RUST_LOG", "info,engine=debug,workers=debug,api=debug,relay=debug"),
     ]
@@ -174,6 +184,8 @@ pub struct World {
     pub apis: Vec<Process>,
     /// The worker processes.
     pub workers: Vec<Process>,
+    /// Whether each API process delivers as well.
+    together: bool,
     proxy: Option<FaultProxy>,
     mocks: Option<MockProviders>,
     environment: Vec<(String, String)>,
@@ -250,7 +262,8 @@ impl World {
             environment.push((name.to_owned(), format!("127.0.0.1:{port}")));
         }
         let ready = format!("http://127.0.0.1:{port}/readyz");
-        Process::start(&format!("api-{index}"), &["api"], environment, ready, &self.log_dir)
+        let command = if self.together { "serve" } else { "api" };
+        Process::start(&format!("api-{index}"), &[command], environment, ready, &self.log_dir)
     }
 
     /// Runs a command of the binary to its end: its status and all that it wrote.

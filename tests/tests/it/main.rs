@@ -19,6 +19,7 @@ mod idempotency;
 mod ingest;
 mod lanes;
 mod parking;
+mod plans;
 mod projection;
 mod providers;
 mod queue;

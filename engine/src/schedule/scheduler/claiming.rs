@@ -4,7 +4,11 @@
 use std::time::Instant;
 
 use super::{Line, Organization, Scheduler};
-use crate::{ids::ConnectionId, outbox::Want, schedule::Limits};
+use crate::{
+    ids::ConnectionId,
+    outbox::Want,
+    schedule::{Key, Limits},
+};
 
 /// However many connections share the room, each may have so many here.
 const SHARE_MIN: usize = 4;
@@ -86,6 +90,28 @@ impl<T> Scheduler<T> {
             true
         });
         wants
+    }
+
+    /// Connections that should be given nothing but by a claim: more of them is waiting in the outbox,
+    /// or they may have no more here now.
+    #[must_use]
+    pub fn busy(&self, now: Instant) -> Vec<ConnectionId> {
+        let is_busy = |line: &Line<T>| {
+            let organization = line.organization_id.and_then(|id| self.organizations.get(&id));
+            line.is_backlogged
+                || line.outstanding() >= self.share.of(line, now)
+                || organization.is_some_and(|known| known.room() == 0)
+        };
+        self.lines.iter().filter(|(_, line)| is_busy(line)).map(|(id, _)| *id).collect()
+    }
+
+    /// Queues a delivery that no claim brought.
+    pub fn push_handed(&mut self, key: &Key, item: T, now: Instant) {
+        self.push(key, item, now);
+        if let Some(line) = self.lines.get_mut(&key.connection_id) {
+            // It says nothing of what is waiting in the outbox.
+            line.brought -= 1;
+        }
     }
 
     /// Notes what a claim brought, once all of it was pushed. `is_full`: it took as many as it was

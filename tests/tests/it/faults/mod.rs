@@ -5,6 +5,7 @@ mod poison;
 mod pressure;
 mod stopped;
 mod takeover;
+mod together;
 
 use std::{
     ops::Range,

@@ -1,0 +1,94 @@
+//! What it takes to send claimed deliveries, loaded for many at once: receivers, events, turns of tickets.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{
+    attempt::Prepared,
+    tickets::{self, TicketKey},
+};
+use crate::{engine::Engine, event::RecordedEvent, handoff::Handed, ids::EventId, outbox::Claimed};
+
+/// Loads the receivers and events of claimed deliveries, and lines up those with tickets: three
+/// statements at most, whatever the number.
+pub async fn prepare(engine: &Engine, claimed: Vec<Claimed>) -> Result<Vec<Prepared>, sqlx::Error> {
+    let events = load_events(engine, &claimed).await?;
+    prepare_with(engine, claimed, &events).await
+}
+
+/// The same for what was handed over: its events are here already.
+pub async fn prepare_handed(
+    engine: &Engine,
+    handed: Vec<Handed>,
+) -> Result<Vec<Prepared>, sqlx::Error> {
+    let events = handed.iter().map(|one| (one.event.id, one.event.clone())).collect();
+    let claimed = handed.into_iter().map(|one| one.claimed).collect();
+    prepare_with(engine, claimed, &events).await
+}
+
+async fn prepare_with(
+    engine: &Engine,
+    claimed: Vec<Claimed>,
+    events: &HashMap<EventId, Arc<RecordedEvent>>,
+) -> Result<Vec<Prepared>, sqlx::Error> {
+    let receivers = engine.receivers.of(engine, &claimed).await?;
+    let prepared: Vec<Prepared> = claimed
+        .into_iter()
+        .filter_map(|claimed| {
+            let receiver = receivers.get(&claimed.connection_id)?.clone();
+            let event = events.get(&claimed.event_id).cloned();
+            let ticketed = event.as_ref().filter(|_| receiver.keeps_tickets());
+            let ticket_key = ticketed.and_then(|e| TicketKey::of(e, claimed.connection_id));
+            Some(Prepared { claimed, receiver, event, ticket_key })
+        })
+        .collect();
+    let waiting: Vec<_> =
+        prepared.iter().filter_map(|p| Some((&p.claimed, p.ticket_key.as_ref()?))).collect();
+    tickets::line_up(engine, &waiting).await?;
+    Ok(prepared)
+}
+
+async fn load_events(
+    engine: &Engine,
+    claimed: &[Claimed],
+) -> Result<HashMap<EventId, Arc<RecordedEvent>>, sqlx::Error> {
+    let mut ids: Vec<Uuid> = claimed.iter().map(|delivery| delivery.event_id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else {
+        return Ok(HashMap::new());
+    };
+    // The range lets the planner leave out the days that none of them can lie in.
+    let rows = sqlx::query!(
+        r#"select id, organization_id, kind, payload::text as "payload!", project_id, team_id,
+                  subject, priority, source, occurred_at, hops
+           from relay.event_log
+           where category = 'product' and id = any($1) and id >= $2 and id <= $3"#,
+        &ids,
+        first,
+        last,
+    )
+    .fetch_all(&engine.db.work)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let event = RecordedEvent {
+                id: row.id.into(),
+                organization_id: row.organization_id.into(),
+                kind: row.kind,
+                payload: Bytes::from(row.payload),
+                project_id: row.project_id.map(Into::into),
+                team_id: row.team_id.map(Into::into),
+                subject: row.subject,
+                priority: row.priority,
+                source: row.source,
+                occurred_at: row.occurred_at,
+                hops: row.hops,
+            };
+            (event.id, Arc::new(event))
+        })
+        .collect())
+}
