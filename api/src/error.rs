@@ -188,6 +188,10 @@ impl From<ReplayError> for ApiError {
                 "delivery_in_flight",
                 "This delivery is being sent right now. Look again in a moment",
             ),
+            ReplayError::NotWanted => conflict(
+                "event_not_wanted",
+                "The connection of this delivery is not subscribed to such events any more",
+            ),
             ReplayError::EventExpired => Self::new(
                 StatusCode::GONE,
                 "event_expired",
@@ -248,6 +252,7 @@ mod tests {
             (ReplayError::NotFound.into(), 404, "not_found"),
             (ReplayError::NotConnected.into(), 409, "connection_not_connected"),
             (ReplayError::InFlight.into(), 409, "delivery_in_flight"),
+            (ReplayError::NotWanted.into(), 409, "event_not_wanted"),
             (ReplayError::EventExpired.into(), 410, "event_expired"),
             (IconError::TooLarge.into(), 413, "icon_too_large"),
             (IconError::NotAnImage.into(), 400, "icon_unsupported"),

@@ -14,7 +14,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use engine::{
     connection::Scope,
-    ids::{ConnectionId, DeliveryId},
+    ids::{ConnectionId, DeliveryId, EventId, ReplayId},
 };
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
@@ -71,6 +71,8 @@ macro_rules! id_in_path {
 id_in_path!(ConnectionInPath, ConnectionId, "Connection");
 id_in_path!(CustomInPath, ConnectionId, "Custom integration");
 id_in_path!(DeliveryInPath, DeliveryId, "Delivery");
+id_in_path!(EventInPath, EventId, "Event");
+id_in_path!(ReplayInPath, ReplayId, "Replay");
 
 /// The part of the organization that the path names: all of it, a team, or a project.
 #[derive(Clone, Debug)]

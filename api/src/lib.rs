@@ -1,14 +1,17 @@
 //! HTTP in: routes, who may call them, and the document that describes them. The engine decides.
 //!
 //! `openapi` lists the routes; `routes` has a file for each resource; `auth` says who asks; `extract`
-//! reads what they sent; `frontend` knows where browsers are sent back to, `browser` knows them again;
-//! `error` is the one shape of a refusal; `layers` holds what is true for every request; `serve` listens.
+//! reads what they sent, `filters` what they look for; `frontend` knows where browsers are sent back to, `browser` knows them again;
+//! `error` is the one shape of a refusal; `console` is the web console; `layers` holds what is true for every request; `serve` listens.
 
 mod auth;
 mod browser;
+mod console;
+mod csv;
 mod docs_page;
 mod error;
 mod extract;
+mod filters;
 mod frontend;
 mod layers;
 mod openapi;
@@ -25,7 +28,7 @@ use axum::{
     http::{StatusCode, header},
     routing::get,
 };
-use engine::{Engine, pace::Limiter};
+use engine::{Engine, live::Live, pace::Limiter};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -33,7 +36,10 @@ use uuid::Uuid;
 
 use self::{auth::Auth, error::ApiError};
 
-pub use self::auth::{AuthConfig, MembershipSource};
+pub use self::{
+    auth::{AuthConfig, MembershipSource},
+    console::{DemoSession, is_built as has_console},
+};
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -47,6 +53,8 @@ pub struct ApiConfig {
     /// Whether a consent must end in the browser that it began in. The browser must be able to keep a
     /// cookie of this API: frontend and API on one site.
     pub bind_browsers: bool,
+    /// What `relay dev` signs the console in with.
+    pub demo_session: Option<DemoSession>,
 }
 
 /// What every handler gets. Cheap to clone.
@@ -60,6 +68,10 @@ struct Parts {
     limiter: Limiter,
     frontend_urls: Vec<Url>,
     bind_browsers: bool,
+    demo_session: Option<DemoSession>,
+    live: Live,
+    /// Cancelled when serving ends: streams would not end by themselves.
+    closing: CancellationToken,
 }
 
 impl App {
@@ -68,8 +80,18 @@ impl App {
     pub fn new(engine: Engine, config: ApiConfig) -> Self {
         let auth = Auth::new(config.auth, &engine.http);
         let limiter = Limiter::per_minute(config.requests_per_minute);
-        let ApiConfig { frontend_urls, bind_browsers, .. } = config;
-        Self(Arc::new(Parts { engine, auth, limiter, frontend_urls, bind_browsers }))
+        let ApiConfig { frontend_urls, bind_browsers, demo_session, .. } = config;
+        let (live, closing) = (Live::start(engine.clone()), CancellationToken::new());
+        Self(Arc::new(Parts {
+            engine,
+            auth,
+            limiter,
+            frontend_urls,
+            bind_browsers,
+            demo_session,
+            live,
+            closing,
+        }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -88,10 +110,22 @@ impl App {
         self.0.bind_browsers
     }
 
+    pub(crate) fn demo_session(&self) -> Option<&DemoSession> {
+        self.0.demo_session.as_ref()
+    }
+
     /// Whether browsers reach this API over HTTPS.
     pub(crate) fn is_https(&self) -> bool {
         let own = self.0.engine.config.backend_url.as_ref();
         own.is_some_and(|url| url.scheme() == "https")
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.0.closing.clone()
     }
 
     pub(crate) fn auth(&self) -> &Auth {
@@ -116,6 +150,7 @@ pub fn router(app: App) -> Router {
             get(|| async { ([(header::CONTENT_TYPE, "application/json")], json) }),
         )
         .merge(docs_page::routes(page))
+        .merge(console::routes())
         .fallback(|| async {
             ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address")
         })
@@ -129,6 +164,11 @@ pub fn router(app: App) -> Router {
 
 /// Serves every route until `stop`, then lets the requests that are under way finish.
 pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
+    let (closing, told) = (app.closing(), stop.clone());
+    tokio::spawn(async move {
+        told.cancelled().await;
+        closing.cancel();
+    });
     serve::serve(listener, router(app), stop).await
 }
 

@@ -9,8 +9,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App,
     routes::{
-        access_token, connection_settings, connections, custom_integrations, deliveries,
-        destinations, events, health, icons, install, providers, scoped, token_lease,
+        access_token, connection_history, connection_list, connection_settings, connections,
+        custom_integrations, deliveries, destinations, event_history, events, export, health,
+        icons, install, live, overview, preview, providers, replays, scoped, statistics,
+        token_lease, why,
     },
 };
 
@@ -25,12 +27,14 @@ use crate::{
     security(("user" = [])),
     modifiers(&Schemes),
     tags(
-        (name = "Events", description = "For the core: recording what happened."),
+        (name = "Events", description = "What happened: recorded by the core, and looked up by an organization's members."),
         (name = "Connecting", description = "Linking accounts at other services."),
         (name = "Custom integrations", description = "An organization's own webhooks."),
         (name = "Connections", description = "The accounts that an organization has linked."),
         (name = "Team and project scope", description = "Connections that serve one team or one project."),
         (name = "Deliveries", description = "What became of each event, and sending it again."),
+        (name = "Replays", description = "Sending many deliveries again."),
+        (name = "Statistics", description = "How much arrives, what is stuck and why, and what happens right now."),
         (name = "Health", description = "For whoever runs this."),
     ),
 )]
@@ -67,7 +71,10 @@ pub(crate) fn documented_routes() -> OpenApiRouter<App> {
         .routes(routes!(icons::show))
         .routes(routes!(connections::list))
         .routes(routes!(connections::remove))
+        .routes(routes!(connection_list::list))
         .routes(routes!(connection_settings::show, connection_settings::change))
+        .routes(routes!(connection_history::list))
+        .routes(routes!(preview::show))
         .routes(routes!(providers::list))
         .routes(routes!(install::begin))
         .routes(routes!(install::come_back))
@@ -79,6 +86,15 @@ pub(crate) fn documented_routes() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::replay))
+        .routes(routes!(export::download))
+        .routes(routes!(event_history::list))
+        .routes(routes!(event_history::show))
+        .routes(routes!(why::show))
+        .routes(routes!(replays::list, replays::start))
+        .routes(routes!(replays::show, replays::change))
+        .routes(routes!(statistics::show))
+        .routes(routes!(overview::show))
+        .routes(routes!(live::watch))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
 }
@@ -116,6 +132,6 @@ mod tests {
                 assert!(names.insert(name), "{method} {path} shares its operationId");
             }
         }
-        assert_eq!(names.len(), 34);
+        assert_eq!(names.len(), 48);
     }
 }

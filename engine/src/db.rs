@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use sqlx::{
-    PgPool,
+    PgConnection, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -132,6 +132,18 @@ const BY_KEY: &[(&str, &str)] = &[
     ("enable_mergejoin", "off"),
     ("jit", "off"),
 ];
+
+/// Has what a transaction does from here on look rows up, as [`BY_KEY`] says.
+pub(crate) async fn look_up_by_key(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "select set_config('enable_indexscan', 'off', true),
+                set_config('enable_indexonlyscan', 'off', true),
+                set_config('enable_bitmapscan', 'on', true)",
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
 
 /// What admins look at lies in many partitions, of which each adds to what a plan seems to cost: to
 /// compile it would take longer than to run it.

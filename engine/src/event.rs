@@ -9,6 +9,7 @@ mod body;
 mod catalogue;
 mod facts;
 mod headline;
+pub mod history;
 mod parse;
 mod ticket;
 

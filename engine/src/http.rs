@@ -1,6 +1,8 @@
 //! The only HTTP client: addresses guarded, sizes and times bounded, nothing followed.
 
 mod failure;
+mod head;
+mod timing;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,13 +15,21 @@ use bytes::Bytes;
 use reqwest::{
     Client,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{HeaderMap, HeaderValue},
+    header::{self, HeaderMap},
     redirect,
 };
 use url::{Host, Url};
 
-use self::failure::{Blocked, LookupFailed, classify};
-pub use self::failure::{Failure, SendError};
+pub(crate) use self::head::{MASKED, as_sent, title_case};
+use self::{
+    failure::{Blocked, LookupFailed, classify},
+    head::with_ours,
+    timing::{Watch, WatchConnecting},
+};
+pub use self::{
+    failure::{Failure, SendError},
+    timing::{Trace, WireTiming},
+};
 use crate::{
     clock,
     egress::EgressPolicy,
@@ -77,10 +87,18 @@ pub struct Request {
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// The `Retry-After` header, as sent.
-    pub retry_after: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The beginning of the body, at most [`RESPONSE_BYTES_MAX`].
     pub head: Bytes,
+}
+
+impl Reply {
+    /// The `Retry-After` header, as sent.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<&str> {
+        self.headers.get(header::RETRY_AFTER)?.to_str().ok()
+    }
 }
 
 /// Whose address a call goes to.
@@ -162,7 +180,7 @@ impl HttpClient {
                 .tcp_nodelay(true)
                 // `X-Deptex-Event`, as it is documented: there are receivers that look at the case.
                 .http1_title_case_headers()
-                .user_agent(USER_AGENT);
+                .connector_layer(WatchConnecting);
             match &roots {
                 Some(roots) => builder.tls_certs_merge(roots.clone()),
                 None => builder,
@@ -184,19 +202,23 @@ impl HttpClient {
 
     /// Posts a request and reads the beginning of its answer. Ends within [`EXCHANGE_TIMEOUT`].
     pub async fn post(&self, request: Request) -> Result<Reply, SendError> {
+        self.post_traced(request, &mut Trace::default()).await
+    }
+
+    /// The same, telling where the time went.
+    pub async fn post_traced(
+        &self,
+        request: Request,
+        trace: &mut Trace,
+    ) -> Result<Reply, SendError> {
         self.check(&request.url)?;
-        let mut headers = request.headers;
-        headers.insert("accept-encoding", HeaderValue::from_static("identity"));
-        let sending = self.client.post(request.url).headers(headers).body(request.body).send();
-        let response = first_byte(sending).await?;
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok())
-            .map(|value| value.chars().take(100).collect());
-        let status = response.status().as_u16();
-        let head = read(response, RESPONSE_BYTES_MAX).await?;
-        Ok(Reply { status, retry_after, head })
+        let headers = with_ours(request.headers, USER_AGENT);
+        let (watch, body) = Watch::begin(request.body);
+        let sending = self.client.post(request.url).headers(headers).body(body).send();
+        let answer = exchange(&watch, sending, RESPONSE_BYTES_MAX).await;
+        trace.timing += watch.timing();
+        let (status, headers, head) = answer?;
+        Ok(Reply { status, headers, head })
     }
 
     /// Makes a provider's call and reads its answer, at most `bytes_max` of it. Ends within
@@ -211,15 +233,26 @@ impl HttpClient {
         route: Route,
         bytes_max: usize,
     ) -> Result<provider::Reply, SendError> {
+        self.send_traced(call, route, bytes_max, &mut Trace::default()).await
+    }
+
+    /// The same, telling where the time went, of all redirects together.
+    pub async fn send_traced(
+        &self,
+        call: &Call,
+        route: Route,
+        bytes_max: usize,
+        trace: &mut Trace,
+    ) -> Result<provider::Reply, SendError> {
         let mut url = call.url.clone();
         for _ in 0..REDIRECTS_MAX {
-            let reply = self.send_once(call, url.clone(), route, bytes_max).await?;
+            let reply = self.send_once(call, url.clone(), route, bytes_max, trace).await?;
             match call.follows.then(|| same_host_redirect(&url, &reply)).flatten() {
                 Some(elsewhere) => url = elsewhere,
                 None => return Ok(reply),
             }
         }
-        self.send_once(call, url, route, bytes_max).await
+        self.send_once(call, url, route, bytes_max, trace).await
     }
 
     async fn send_once(
@@ -228,6 +261,7 @@ impl HttpClient {
         url: Url,
         route: Route,
         bytes_max: usize,
+        trace: &mut Trace,
     ) -> Result<provider::Reply, SendError> {
         let client = match route {
             Route::Operator => &self.unguarded,
@@ -236,19 +270,13 @@ impl HttpClient {
                 &self.client
             }
         };
-        let mut headers = call.headers.clone();
-        headers.insert("accept-encoding", HeaderValue::from_static("identity"));
-        let name = HeaderValue::from_static(PROVIDER_USER_AGENT);
-        headers.entry("user-agent").or_insert(name);
-        let sending = client
-            .request(call.method.clone(), url)
-            .headers(headers)
-            .body(call.body.clone())
-            .send();
-        let mut response = first_byte(sending).await?;
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        let body = read(response, bytes_max).await?;
+        trace.url = Some(url.clone());
+        let headers = with_ours(call.headers.clone(), PROVIDER_USER_AGENT);
+        let (watch, body) = Watch::begin(call.body.clone());
+        let sending = client.request(call.method.clone(), url).headers(headers).body(body).send();
+        let answer = exchange(&watch, sending, bytes_max).await;
+        trace.timing += watch.timing();
+        let (status, headers, body) = answer?;
         Ok(provider::Reply { status, headers, body, at: clock::now() })
     }
 
@@ -271,10 +299,23 @@ impl HttpClient {
 
     /// Gets a document from an address that the operator set: nothing of a customer's goes here.
     pub async fn get(&self, url: Url, bytes_max: usize) -> Result<Reply, SendError> {
-        let response = self.operator.get(url).send().await.map_err(|error| classify(&error))?;
+        let mut response = self.operator.get(url).send().await.map_err(|error| classify(&error))?;
         let status = response.status().as_u16();
-        Ok(Reply { status, retry_after: None, head: read(response, bytes_max).await? })
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Reply { status, headers, head: read(response, bytes_max).await? })
     }
+}
+
+/// One request and its answer: the status, the headers, and the beginning of the body.
+async fn exchange(
+    watch: &Arc<Watch>,
+    sending: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
+    bytes_max: usize,
+) -> Result<(u16, HeaderMap, Bytes), SendError> {
+    let mut response = first_byte(watch.over(sending)).await?;
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    Ok((status, headers, read(response, bytes_max).await?))
 }
 
 /// The answer up to its headers, within [`FIRST_BYTE_TIMEOUT`].

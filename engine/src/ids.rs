@@ -62,6 +62,10 @@ id!(
     /// An uploaded picture.
     IconId
 );
+id!(
+    /// Many deliveries made due again by one request.
+    ReplayId
+);
 
 impl ConnectionId {
     /// A new id, ordered by time.

@@ -6,9 +6,10 @@
 //!    way for those that the same process delivers; [`schedule`]: which of them goes next, and which had
 //!    better wait.
 //! 4. [`delivery`]: attempts one (built, signed by [`signing`], sent through [`http`]), decides what
-//!    the answer means ([`retry`]), settles it, lists it, replays it.
+//!    the answer means ([`retry`]), settles it, lists it, replays it; [`replay`]: many of them at once.
 //! 5. [`connection`]: the linked accounts, event-sourced in [`event_log`]; their secrets in [`secret`];
-//!    [`health`]: which of them fail, whom that is told, and when one is switched off.
+//!    [`health`]: which of them fail, whom that is told, and when one is switched off;
+//!    [`statistics`]: what became of it all, by the hour; [`live`]: as it happens.
 //! 6. [`provider`]: the services, one value each; [`oauth`]: consent and tokens, once for all of them.
 //!
 //! Deciding is pure; remembering is SQL beside the function that runs it. Nothing here knows a web
@@ -27,9 +28,11 @@ pub mod handoff;
 pub mod health;
 pub mod http;
 pub mod icon;
+pub(crate) mod id_time;
 pub mod ids;
 pub mod ingest;
 pub mod json;
+pub mod live;
 pub mod membership;
 pub mod metrics;
 pub mod oauth;
@@ -38,12 +41,15 @@ pub mod pace;
 pub mod partitions;
 pub mod projection;
 pub mod provider;
+pub mod replay;
 pub mod retry;
 pub mod schedule;
 pub mod secret;
 pub mod shards;
 pub mod signing;
+pub mod statistics;
 pub mod subscription;
+pub(crate) mod tail;
 pub mod wake;
 
 pub use engine::{Engine, EngineConfig};

@@ -97,6 +97,11 @@ pub fn describe() {
         "How long the oldest due delivery has been waiting."
     );
     describe_gauge!(
+        "relay_statistics_lag_seconds",
+        Unit::Seconds,
+        "For how long something may have been recorded that no statistics count yet."
+    );
+    describe_gauge!(
         "relay_default_partition_rows",
         "Rows outside any day's partition, by table: should be zero."
     );
@@ -226,6 +231,11 @@ pub fn database_retry(statement: &'static str) {
 /// How long the oldest due delivery has been waiting.
 pub fn oldest_due(waiting: Duration) {
     gauge!("relay_outbox_oldest_due_seconds").set(waiting.as_secs_f64());
+}
+
+/// How far statistics are behind.
+pub fn statistics_lag(behind: Duration) {
+    gauge!("relay_statistics_lag_seconds").set(behind.as_secs_f64());
 }
 
 /// Rows outside any day's partition.

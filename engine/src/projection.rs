@@ -137,7 +137,7 @@ async fn one(
 }
 
 /// A stream begins with version 1, unless it adopted a connection that had one already.
-fn begin(
+pub(crate) fn begin(
     id: ConnectionId,
     owner: OrganizationId,
     event: &ConnectionEvent,

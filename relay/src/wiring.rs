@@ -124,6 +124,17 @@ pub(crate) fn api(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> impl Future<Output = std::io::Result<()>> + Send + use<> {
+    api_with(settings, engine, listener, None, stop)
+}
+
+/// As [`api`]; with a session, the console signs in by itself.
+pub(crate) fn api_with(
+    settings: &Settings,
+    engine: Engine,
+    listener: TcpListener,
+    demo_session: Option<api::DemoSession>,
+    stop: CancellationToken,
+) -> impl Future<Output = std::io::Result<()>> + Send + use<> {
     let secret = |text: &SecretString| Secret::new(text.expose_secret());
     let auth = api::AuthConfig {
         jwt_secret: settings.supabase_jwt_secret.as_ref().map(secret),
@@ -142,6 +153,7 @@ pub(crate) fn api(
             frontend_urls: vec![settings.frontend_url.clone()],
             requests_per_minute: REQUESTS_PER_MINUTE,
             bind_browsers: settings.bind_browser,
+            demo_session,
         },
     );
     api::serve(listener, app, stop)

@@ -6,9 +6,11 @@ use engine::{
     Engine,
     connection::tokens,
     delivery::{self, expire_parked, tickets::tidy_turns},
-    health, partitions,
+    health, partitions, statistics,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::replays;
 
 /// How often partitions are looked after.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(15 * 60);
@@ -20,6 +22,9 @@ const MEASURE_EVERY: Duration = Duration::from_secs(10);
 /// How often tokens that are near their end are looked for.
 const TOKENS_EVERY: Duration = Duration::from_secs(30);
 
+/// How often attempts are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
 /// Does the periodic duties until `stop`. Several processes may do them: each is harmless to repeat.
 pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
     // Tokens wait for providers, and the gauges should not wait along.
@@ -28,7 +33,23 @@ pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
         tend_tokens(&engine, &stop),
         sweep(&engine, &stop),
         tend_health(&engine, &stop),
+        replays::run(&engine, &stop),
+        tend_statistics(&engine, &stop),
     );
+}
+
+async fn tend_statistics(engine: &Engine, stop: &CancellationToken) {
+    let mut due = tokio::time::interval(COUNT_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let counted = tokio::select! {
+            () = stop.cancelled() => return,
+            counted = async { due.tick().await; statistics::roll_up(engine).await } => counted,
+        };
+        if let Err(error) = counted {
+            tracing::warn!(error = %error, "attempts were not counted; trying again in a while");
+        }
+    }
 }
 
 async fn tend_tokens(engine: &Engine, stop: &CancellationToken) {
@@ -107,6 +128,9 @@ async fn tend_tables(engine: &Engine, stop: &CancellationToken) {
                 if let Err(error) = partitions::measure(engine).await {
                     tracing::warn!(error = %error, "the gauges were not read");
                 }
+                if let Err(error) = statistics::measure(engine).await {
+                    tracing::warn!(error = %error, "how far counting is behind was not read");
+                }
             }
         }
     }
@@ -138,5 +162,8 @@ async fn tend_partitions(engine: &Engine) {
         Ok(0) => {}
         Ok(dropped) => tracing::info!(dropped, "partitions past retention dropped"),
         Err(error) => tracing::warn!(error = %error, "old partitions were not dropped"),
+    }
+    if let Err(error) = statistics::forget_old(engine, engine.config.retention).await {
+        tracing::warn!(error = %error, "hours past retention were not forgotten");
     }
 }

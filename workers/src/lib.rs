@@ -15,6 +15,7 @@ mod health;
 mod leases;
 mod pools;
 mod pump;
+mod replays;
 mod settler;
 mod shards;
 

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::State,
+    extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, header::ETAG},
     response::{IntoResponse, Response},
 };
@@ -22,6 +22,7 @@ use crate::{
     auth::{Manager, Member},
     error::{ApiError, ErrorBody, connection_error},
     extract::{AdminJson, ConnectionInPath, nullable},
+    filters,
 };
 
 const WHAT: &str = "Connection";
@@ -183,22 +184,46 @@ pub(crate) struct ConnectionPatch {
     expected_version: Option<i64>,
 }
 
+/// Which of its states.
+#[derive(Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here: unknown names must be refused one by one")]
+pub(crate) struct AsOfQuery {
+    /// As it stood at this instant, instead of now.
+    as_of: Option<DateTime<Utc>>,
+}
+
 /// Get a connection's settings
+///
+/// As they are, or as they were at an instant.
 #[utoipa::path(
     get, operation_id = "get_connection", path = "/api/organizations/{org}/connections/{id}", tag = "Connections",
-    params(("org" = Uuid, Path, description = "The organization"), ("id" = Uuid, Path, description = "The connection")),
+    params(("org" = Uuid, Path, description = "The organization"), ("id" = Uuid, Path, description = "The connection"), AsOfQuery),
     responses(
         (status = 200, description = "The connection", body = ConnectionSettings, headers(("ETag" = String, description = "Its version in quotes"))),
         (status = 401, body = ErrorBody, description = "`unauthorized`"),
-        (status = 404, body = ErrorBody, description = "`not_found`"),
+        (status = 404, body = ErrorBody, description = "`not_found`; also where it did not exist yet, or was removed, at that instant"),
+        (status = 422, description = "`unknown_filter` or `invalid_filter`; the sentence names it", body = ErrorBody),
     ),
 )]
 pub(crate) async fn show(
     State(app): State<App>,
     member: Member,
     ConnectionInPath(id): ConnectionInPath,
+    RawQuery(query): RawQuery,
 ) -> Result<ConnectionSettings, ApiError> {
-    let found = connection::find(app.engine(), member.organization_id, id).await?;
+    let mut as_of = None;
+    filters::read(query.as_deref(), |name, value| {
+        if name == "as_of" {
+            as_of = Some(filters::instant(name, value)?);
+        }
+        Ok(name == "as_of")
+    })?;
+    let (engine, organization_id) = (app.engine(), member.organization_id);
+    let found = match as_of {
+        Some(at) => connection::find_as_of(engine, organization_id, id, at).await?,
+        None => connection::find(engine, organization_id, id).await?,
+    };
     found.map(ConnectionSettings::from).ok_or(ApiError::not_found(WHAT))
 }
 

@@ -8,15 +8,22 @@ pub mod destinations;
 pub mod event;
 pub(crate) mod headers;
 pub mod health;
+pub mod history;
 pub mod install;
 pub mod limits;
 pub(crate) mod linking;
+pub mod listing;
+mod matching;
+pub(crate) mod past;
+pub mod preview;
 mod reseal;
 pub mod revocation;
 pub mod secrets;
+mod sentence;
 pub mod state;
 pub mod store;
 pub mod tokens;
+pub mod why;
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -28,6 +35,7 @@ pub use self::{
     headers::HeaderChanges,
     health::{errored, found_out, suspended},
     limits::{HeadOfLine, Ordering, RateLimit},
+    past::find_as_of,
     state::{Connection, Scope, Status},
     store::ConnectionView,
 };

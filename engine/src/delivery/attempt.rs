@@ -1,6 +1,11 @@
 //! One attempt: prepared from what was claimed, sent, judged. No transaction while HTTP is under way.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
 
 use super::{
     digest::{self, Digest},
@@ -37,10 +42,14 @@ pub struct Prepared {
     pub claimed: Claimed,
     /// To whom.
     pub receiver: Arc<Receiver>,
+    /// Settings that its connection had once, where it is sent with those.
+    pub original: Option<Arc<Value>>,
     /// What; `None` where the log no longer has it.
     pub event: Option<Arc<RecordedEvent>>,
     /// The ticket that it belongs to, where there are tickets.
     pub ticket_key: Option<TicketKey>,
+    /// When it was claimed, by this process's monotonic clock.
+    pub since: Instant,
 }
 
 /// What became of a claimed delivery: all that its settlement writes.
@@ -54,6 +63,8 @@ pub struct Settled {
     pub leaves_lane: bool,
     /// The requests that were made, if any were.
     pub exchange: Option<Exchange>,
+    /// What is kept of them for people who look, as stored.
+    pub details: Option<String>,
     /// The provider's own code for what went wrong.
     pub code: Option<String>,
     /// What the provider made of it.
@@ -108,7 +119,8 @@ pub async fn attempt(engine: &Engine, prepared: Prepared) -> Settled {
 }
 
 async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
-    let Prepared { claimed, receiver, event, ticket_key } = prepared;
+    let Prepared { claimed, receiver, original, event, ticket_key, since } = prepared;
+    let queued = claimed.late + since.elapsed();
     let receiver = engine.receivers.newest(receiver);
     let silent_because = receiver.connection.silent_because();
     if let Some(settlement) = settled_unsent(&claimed, silent_because, receiver.is_webhook()) {
@@ -117,6 +129,8 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
     let Some(event) = event else {
         return unsent(claimed, &receiver, Settlement::Dead(DeliveryReason::EventMissing));
     };
+    let is_original = original.is_some();
+    let receiver = original.map_or_else(|| receiver.clone(), |o| receiver.with_settings(&o).into());
     match receiver.readable() {
         Readable::Yes => {}
         Readable::NotHere => {
@@ -146,7 +160,7 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
             return unsent(claimed, &receiver, settlement);
         }
     };
-    let attempted = if receiver.is_webhook() {
+    let mut attempted = if receiver.is_webhook() {
         webhook::send(engine, &claimed, &receiver, &event).await
     } else if receiver.keeps_tickets() && event.is_about_connection() {
         Outcome::Judged(Verdict::NothingToDo("not_for_tickets")).into()
@@ -154,9 +168,27 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
         // Boxed: it is large, and most attempts are the other kind.
         Box::pin(fold::send(engine, provider, &claimed, &receiver, &event, ticket_key)).await
     };
+    let details = attempted.exchange.as_mut().and_then(|exchange| {
+        exchange.timing.queue = queued;
+        exchange.take_details()
+    });
     let settled = conclude(claimed, &receiver, attempted, engine.config.breaker_open);
+    let settled = if is_original { about_the_past(settled) } else { settled };
     let others = digest::ends_with(&settled, others, receiver.schedule.span(), clock::now());
-    Settled { others, ..settled }
+    Settled { others, details, ..settled }
+}
+
+/// How an address of once answers says nothing of where the connection's events go now; and where
+/// nobody had chosen one then, nobody will.
+fn about_the_past(settled: Settled) -> Settled {
+    let is_of_account =
+        |told: &Consequence| matches!(told, Consequence::Errored(_) | Consequence::Suspended(_));
+    let settlement = match settled.settlement {
+        Settlement::Parked(reason @ DeliveryReason::NoDestination) => Settlement::Dead(reason),
+        other => other,
+    };
+    let consequence = settled.consequence.filter(is_of_account);
+    Settled { settlement, consequence, outcome: schedule::Outcome::Nothing, ..settled }
 }
 
 fn unsent(claimed: Claimed, receiver: &Receiver, settlement: Settlement) -> Settled {
@@ -165,6 +197,7 @@ fn unsent(claimed: Claimed, receiver: &Receiver, settlement: Settlement) -> Sett
         settlement,
         leaves_lane: false,
         exchange: None,
+        details: None,
         code: None,
         external_id: None,
         external_url: None,
@@ -258,9 +291,10 @@ fn made(verdict: &Verdict, taken: Option<&Taken>) -> (Option<String>, Option<Str
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderMap;
     use uuid::Uuid;
 
-    use super::*;
+    use super::{super::masks::Masks, *};
     use crate::{outbox::Class, provider::Ticket};
 
     fn concluded(outcome: Outcome, was_sent: bool) -> Settled {
@@ -279,7 +313,10 @@ mod tests {
             connection_version: 1,
             late: Duration::ZERO,
         };
-        let answered = || Exchange::answered(std::time::Instant::now(), 200, b"{}");
+        let answered = || {
+            let masks = Masks::default();
+            Exchange::answered(Instant::now(), 200, &HeaderMap::new(), b"{}", &masks)
+        };
         let exchange = was_sent.then(answered);
         let attempted = Attempted { outcome, exchange, ticket: None };
         conclude(claimed, &Receiver::for_tests(1), attempted, Duration::from_secs(5))

@@ -2,8 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::state::error_class;
-use crate::http::SendError;
+use reqwest::header::HeaderMap;
+
+use super::{
+    details::{Details, Headers, Sent, Timing, kept_headers},
+    masks::Masks,
+    state::error_class,
+};
+use crate::http::{RESPONSE_BYTES_MAX, SendError};
 
 /// How much of an answer is kept with the attempt.
 pub const RESPONSE_KEPT_MAX: usize = 2_048;
@@ -29,22 +35,37 @@ pub struct Exchange {
     pub error: Option<String>,
     /// The beginning of the last answer's body.
     pub response_head: Option<String>,
+    /// Where the time went.
+    pub timing: Timing,
+    /// The last request.
+    pub(super) sent: Option<Sent>,
+    /// The headers of the last answer.
+    pub(super) answer: Headers,
 }
 
 impl Exchange {
-    /// An answer, with the time since `began`.
+    /// An answer, with the time since `began`; what was sent comes back in it unseen.
     #[must_use]
-    pub fn answered(began: Instant, status: u16, body: &[u8]) -> Self {
-        let kept = &body[..body.len().min(RESPONSE_KEPT_MAX)];
-        let response_head =
-            (!kept.is_empty()).then(|| String::from_utf8_lossy(kept).replace('\0', "\u{fffd}"));
+    pub(super) fn answered(
+        began: Instant,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+        masks: &Masks<'_>,
+    ) -> Self {
+        let beginning = &body[..body.len().min(RESPONSE_BYTES_MAX)];
+        let text = masks.hide_in_beginning(String::from_utf8_lossy(beginning));
+        let kept = &text[..text.floor_char_boundary(RESPONSE_KEPT_MAX)];
         Self {
             began,
             took: began.elapsed(),
             status: Some(status),
             error_class: error_class(Some(status), None),
             error: None,
-            response_head,
+            response_head: (!kept.is_empty()).then(|| kept.replace('\0', "\u{fffd}")),
+            timing: Timing::default(),
+            sent: None,
+            answer: kept_headers(headers, masks),
         }
     }
 
@@ -64,7 +85,23 @@ impl Exchange {
             error_class: error_class(None, Some(error.failure)),
             error: Some(error.detail.chars().take(ERROR_CHARS_MAX).collect()),
             response_head: None,
+            timing: Timing::default(),
+            sent: None,
+            answer: Headers::new(),
         }
+    }
+
+    /// The same of this request.
+    #[must_use]
+    pub(super) fn of(self, sent: Option<Sent>) -> Self {
+        Self { sent, ..self }
+    }
+
+    /// What is kept for people who look, as it is stored.
+    #[must_use]
+    pub(super) fn take_details(&mut self) -> Option<String> {
+        let sent = self.sent.take()?;
+        Some(Details::new(self.timing, sent, std::mem::take(&mut self.answer)).to_json())
     }
 }
 
@@ -83,17 +120,31 @@ pub(super) fn kept_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Failure;
+    use crate::{http::Failure, secret::Secret};
+
+    fn answered(status: u16, body: &[u8]) -> Exchange {
+        let credential = Secret::new("s3cret");
+        let masks = Masks::of_credential(&credential);
+        Exchange::answered(Instant::now(), status, &HeaderMap::new(), body, &masks)
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_credential_is_kept_without_it() {
+        // Cut in the middle, it would not be known again.
+        let body = format!("{}s3cret", "x".repeat(RESPONSE_KEPT_MAX - 3));
+        let head = answered(200, body.as_bytes()).response_head.expect("there was a body");
+        assert!(head.ends_with('•') && !head.contains("s3"), "{head}");
+    }
 
     #[test]
     fn an_answer_is_kept_in_part_and_as_text() {
         let body = [b"\0ok".as_slice(), &[0xff], "é".repeat(2_000).as_bytes()].concat();
-        let exchange = Exchange::answered(Instant::now(), 503, &body);
+        let exchange = answered(503, &body);
         let head = exchange.response_head.expect("there was a body");
         assert!(head.starts_with("\u{fffd}ok\u{fffd}é") && !head.contains('\0'), "{head}");
         assert!(head.len() <= RESPONSE_KEPT_MAX + 8);
         assert_eq!(exchange.error_class, Some("http_5xx"));
-        assert_eq!(Exchange::answered(Instant::now(), 204, b"").response_head, None);
+        assert_eq!(answered(204, b"").response_head, None);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::{
     attempt::{Attempted, Outcome},
+    details::{Sent, Timing},
     exchange::Exchange,
+    masks::Masks,
     receivers::Receiver,
     state::{DeliveryReason, OPERATOR_WAIT},
     store,
@@ -20,7 +22,7 @@ use crate::{
     connection::tokens::{self, Freshness, TokenUnavailable},
     engine::Engine,
     event::{Notification, RecordedEvent, headline},
-    http::{Failure, PAGE_BYTES_MAX, Route, SendError},
+    http::{Failure, PAGE_BYTES_MAX, Route, SendError, Trace},
     metrics,
     outbox::{Claimed, Class},
     pace::{HOLD_MAX, INLINE_MAX, Payer, Turn},
@@ -54,6 +56,7 @@ pub(super) async fn send(
     ticket_key: Option<TicketKey>,
 ) -> Attempted {
     let payer = Payer::new(provider, &receiver.connection, receiver.destination.as_ref());
+    let asked = Instant::now();
     match engine.paces.turn(&payer, claimed.delivery_id, Instant::now()) {
         Turn::Go(wait) if wait.is_zero() => {}
         Turn::Go(wait) => tokio::time::sleep(wait).await,
@@ -62,6 +65,7 @@ pub(super) async fn send(
             return Outcome::Waits(wait, reason).into();
         }
     }
+    let paced = asked.elapsed();
     let mut ticket = match take_ticket(engine, claimed, ticket_key).await {
         Ok(ticket) => ticket,
         Err(outcome) => {
@@ -96,6 +100,7 @@ pub(super) async fn send(
         began: None,
         calls: 0,
         holds: Vec::new(),
+        timing: Timing { pace: paced, ..Timing::default() },
         exchange: None,
     };
     let outcome = fold.run().await;
@@ -117,7 +122,10 @@ pub(super) async fn send(
     for (shared_by, until) in &fold.holds {
         engine.paces.hold(&payer, *shared_by, until.saturating_duration_since(now), now);
     }
-    let (exchange, may_have_created) = (fold.exchange, fold.may_have_created);
+    let (mut exchange, may_have_created) = (fold.exchange, fold.may_have_created);
+    if let Some(exchange) = &mut exchange {
+        exchange.timing = fold.timing;
+    }
     if let Some(ticket) = &mut ticket {
         ticket.may_have_created = may_have_created;
     }
@@ -183,6 +191,8 @@ struct Fold<'a> {
     calls: usize,
     /// Budgets that good answers want spared, and until when.
     holds: Vec<(SharedBy, Instant)>,
+    /// Of all calls together.
+    timing: Timing,
     exchange: Option<Exchange>,
 }
 
@@ -257,7 +267,7 @@ impl Fold<'_> {
             {
                 return outcome;
             }
-            match self.call(&call).await {
+            match self.call(&call, credential).await {
                 Ok(reply) => replies.push(reply),
                 // Whether it arrived is not known: the next attempt looks before it creates.
                 Err(_) => return Outcome::Judged(Verdict::Retry { after: None, hold: None }),
@@ -271,24 +281,31 @@ impl Fold<'_> {
         if began.elapsed() > LAST_CALL_AFTER {
             let detail = format!("not done within {} s", LAST_CALL_AFTER.as_secs());
             let error = SendError { failure: Failure::Timeout, detail };
-            self.exchange = Some(Exchange::failed(began, &error));
+            let last = self.exchange.take().and_then(|exchange| exchange.sent);
+            self.exchange = Some(Exchange::failed(began, &error).of(last));
             return Err(Outcome::Judged(Verdict::Retry { after: None, hold: None }));
         }
         match self.engine.paces.held_for(self.payer, Instant::now()) {
             None => {}
-            Some(wait) if wait <= INLINE_MAX => tokio::time::sleep(wait).await,
+            Some(wait) if wait <= INLINE_MAX => {
+                let asked = Instant::now();
+                tokio::time::sleep(wait).await;
+                self.timing.pace += asked.elapsed();
+            }
             Some(wait) => return Err(Outcome::Waits(wait, DeliveryReason::Held)),
         }
         Ok(())
     }
 
-    async fn call(&mut self, call: &Call) -> Result<Reply, SendError> {
+    async fn call(&mut self, call: &Call, credential: &Secret) -> Result<Reply, SendError> {
         let began = Instant::now();
         let first = *self.began.get_or_insert(began);
         self.calls += 1;
         let bytes_max = if call.method == Method::GET { PAGE_BYTES_MAX } else { ANSWER_BYTES_MAX };
         let route = Route::to(&call.url, self.hosts);
-        let answer = self.engine.http.send(call, route, bytes_max).await;
+        let mut trace = Trace::default();
+        let answer = self.engine.http.send_traced(call, route, bytes_max, &mut trace).await;
+        self.timing.wire += trace.timing;
         let proves = |reply: &Reply| proves_nothing_made(reply.status);
         self.may_have_created |= call.creates && !answer.as_ref().is_ok_and(proves);
         let good = answer.as_ref().ok().filter(|reply| reply.is_success());
@@ -296,10 +313,16 @@ impl Fold<'_> {
             // A customer's own server may say anything.
             self.holds.push((shared_by, Instant::now() + wait.min(HOLD_MAX)));
         }
+        let masks = Masks::of_credential(credential);
         let exchange = match &answer {
-            Ok(reply) => Exchange::answered(first, reply.status, &reply.body),
+            Ok(Reply { status, headers, body, .. }) => {
+                Exchange::answered(first, *status, headers, body, &masks)
+            }
             Err(error) => Exchange::failed(first, error),
         };
+        let url = trace.url.as_ref().unwrap_or(&call.url);
+        let sent = Sent::call(&call.method, url, &call.headers, &call.body, &masks);
+        let exchange = exchange.of(Some(sent));
         metrics::attempt(self.provider.id, exchange.class(), began.elapsed());
         self.exchange = Some(exchange);
         answer

@@ -1,6 +1,6 @@
 //! What it takes to send claimed deliveries, loaded for many at once: receivers, events, turns of tickets.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -14,8 +14,9 @@ use crate::{engine::Engine, event::RecordedEvent, handoff::Handed, ids::EventId,
 /// Loads the receivers and events of claimed deliveries, and lines up those with tickets: three
 /// statements at most, whatever the number.
 pub async fn prepare(engine: &Engine, claimed: Vec<Claimed>) -> Result<Vec<Prepared>, sqlx::Error> {
+    let since = Instant::now();
     let events = load_events(engine, &claimed).await?;
-    prepare_with(engine, claimed, &events).await
+    prepare_with(engine, claimed, &events, since).await
 }
 
 /// The same for what was handed over: its events are here already.
@@ -25,15 +26,17 @@ pub async fn prepare_handed(
 ) -> Result<Vec<Prepared>, sqlx::Error> {
     let events = handed.iter().map(|one| (one.event.id, one.event.clone())).collect();
     let claimed = handed.into_iter().map(|one| one.claimed).collect();
-    prepare_with(engine, claimed, &events).await
+    prepare_with(engine, claimed, &events, Instant::now()).await
 }
 
 async fn prepare_with(
     engine: &Engine,
     claimed: Vec<Claimed>,
     events: &HashMap<EventId, Arc<RecordedEvent>>,
+    since: Instant,
 ) -> Result<Vec<Prepared>, sqlx::Error> {
     let receivers = engine.receivers.of(engine, &claimed).await?;
+    let originals = engine.receivers.1.of(engine, &claimed).await?;
     let prepared: Vec<Prepared> = claimed
         .into_iter()
         .filter_map(|claimed| {
@@ -41,7 +44,8 @@ async fn prepare_with(
             let event = events.get(&claimed.event_id).cloned();
             let ticketed = event.as_ref().filter(|_| receiver.keeps_tickets());
             let ticket_key = ticketed.and_then(|e| TicketKey::of(e, claimed.connection_id));
-            Some(Prepared { claimed, receiver, event, ticket_key })
+            let original = originals.get(&claimed.delivery_id).cloned();
+            Some(Prepared { claimed, receiver, original, event, ticket_key, since })
         })
         .collect();
     let waiting: Vec<_> =

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::originals::Originals;
 use crate::{
     clock::Timestamp,
     connection::{Connection, headers::CustomHeaders, store::ConnectionRow},
@@ -25,7 +26,7 @@ use crate::{
 const CACHED_MAX: usize = 20_000;
 
 /// A connection, ready to be sent to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Receiver {
     /// The connection as it stood at its version.
     pub connection: Connection,
@@ -39,7 +40,7 @@ pub struct Receiver {
 }
 
 /// What a custom webhook is sent with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Secrets {
     /// All of it.
     Open {
@@ -71,6 +72,13 @@ impl Receiver {
         let destination = connection.metadata.get("destination");
         let destination = destination.and_then(|chosen| Destination::deserialize(chosen).ok());
         Self { connection, schedule, provider, destination, secrets }
+    }
+
+    /// The same with settings that it had once. How it stands, how fast it may be sent to, and its
+    /// secrets are today's.
+    pub(super) fn with_settings(&self, settings: &Value) -> Self {
+        let connection = Connection { metadata: settings.clone(), ..self.connection.clone() };
+        Self::new(connection, self.schedule.clone(), self.secrets.clone())
     }
 
     /// Whether it is a customer's own endpoint.
@@ -148,7 +156,7 @@ impl Receiver {
 
 /// The cache: a claim tells each connection's version, so an old copy is never used.
 #[derive(Debug, Default)]
-pub struct Receivers(Mutex<HashMap<ConnectionId, Arc<Receiver>>>);
+pub struct Receivers(Mutex<HashMap<ConnectionId, Arc<Receiver>>>, pub(super) Originals);
 
 impl Receivers {
     /// The receivers of some claimed deliveries; loads what is not in memory at its version.

@@ -22,6 +22,9 @@ pub enum ReplayError {
     /// It is being sent at this moment.
     #[error("the delivery is being sent right now")]
     InFlight,
+    /// Its connection wants no such events any more.
+    #[error("the connection wants no such events")]
+    NotWanted,
     /// Its event is no longer kept.
     #[error("the event of this delivery is no longer kept")]
     EventExpired,
@@ -84,35 +87,50 @@ async fn replay_once(
 ) -> Result<(), TryError> {
     let mut tx = engine.db.api.begin().await?;
     let waiting = sqlx::query!(
-        r#"select connection_id, coalesce(lease_until > now(), false) as "leased!"
+        r#"select connection_id, event_id, coalesce(lease_until > now(), false) as "leased!"
            from relay.outbox where organization_id = $1 and delivery_id = $2 for update"#,
         organization_id.0,
         id.0,
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let connection_id: ConnectionId = match &waiting {
+    let (connection_id, event_id) = match &waiting {
         Some(row) if row.leased => return Err(ReplayError::InFlight.into()),
-        Some(row) => row.connection_id.into(),
-        None => sqlx::query_scalar!(
-            "select connection_id from relay.attempts
-             where organization_id = $1 and delivery_id = $2 order by number desc limit 1",
-            organization_id.0,
-            id.0,
-        )
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(ReplayError::NotFound)?
-        .into(),
+        Some(row) => (ConnectionId(row.connection_id), row.event_id),
+        None => {
+            let ended = sqlx::query!(
+                "select connection_id, event_id from relay.attempts
+                 where organization_id = $1 and delivery_id = $2 order by number desc limit 1",
+                organization_id.0,
+                id.0,
+            )
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(ReplayError::NotFound)?;
+            (ended.connection_id.into(), ended.event_id)
+        }
     };
     let mut state = store::load(&mut tx, organization_id, connection_id)
         .await?
         .filter(|state| state.status == Status::Connected && !state.paused)
         .ok_or(ReplayError::NotConnected)?;
+    let is_wanted = sqlx::query_scalar!(
+        r#"select relay.wants(c, l) as "is_wanted!"
+           from relay.organization_integrations c, relay.event_log l
+           where c.id = $1 and l.category = 'product' and l.id = $2"#,
+        connection_id.0,
+        event_id,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if !is_wanted.ok_or(ReplayError::EventExpired)? {
+        return Err(ReplayError::NotWanted.into());
+    }
     if waiting.is_some() {
         sqlx::query!(
             "update relay.outbox set due_at = now(), shard = relay.shard_of(connection_id), class = 2,
-                    step = 0, lease = null, lease_until = null, waiting_for = null
+                    step = 0, lease = null, lease_until = null, waiting_for = null,
+                    connection_version = null
              where organization_id = $1 and delivery_id = $2",
             organization_id.0,
             id.0,

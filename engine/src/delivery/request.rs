@@ -54,12 +54,17 @@ pub fn build(out: &Webhook<'_>) -> Result<Request, Unsendable> {
     let body = webhook_body_with(out.event, out.delivery_id, out.notification);
     let mut headers =
         signed_headers(out.secrets, &out.event.kind, out.delivery_id, out.attempt, out.now, &body)?;
-    if out.replay {
+    add_marks(&mut headers, out.replay, out.event.hops);
+    Ok(Request { url, headers, body })
+}
+
+/// Says how the request came about.
+pub(super) fn add_marks(headers: &mut HeaderMap, replay: bool, hops: i16) {
+    if replay {
         headers.insert("x-deptex-replay", HeaderValue::from_static("true"));
     }
     // Whoever makes an event of our request passes this on; a loop ends at the third round.
-    headers.insert("x-deptex-hops", HeaderValue::from(out.event.hops + 1));
-    Ok(Request { url, headers, body })
+    headers.insert("x-deptex-hops", HeaderValue::from(hops + 1));
 }
 
 /// The headers of the receivers' contract, signed over the very bytes of `body`.
@@ -71,9 +76,30 @@ pub fn signed_headers(
     now: Timestamp,
     body: &Bytes,
 ) -> Result<HeaderMap, Unsendable> {
-    let id = delivery_id.to_string();
+    if secrets.is_empty() {
+        return Err(Unsendable::Secret);
+    }
     let timestamp = now.timestamp();
-    let mut headers = HeaderMap::with_capacity(12);
+    // The documented header carries one HMAC, of the newest shared secret. Where the admin has chosen
+    // a key pair, and no shared secret lives on beside it, there is nothing to make one with.
+    let newest = secrets.iter().find(|secret| Scheme::of(secret) == Scheme::Hmac);
+    let deptex = newest.map(|newest| signing::deptex_signature(newest, body));
+    let id = delivery_id.to_string();
+    let standard = signing::standard_signature(secrets, &id, timestamp, body);
+    contract_headers(kind, delivery_id, attempt, timestamp, deptex.as_deref(), &standard)
+}
+
+/// The headers of the receivers' contract, with signatures that were made before.
+pub(super) fn contract_headers(
+    kind: &str,
+    delivery_id: DeliveryId,
+    attempt: i32,
+    timestamp: i64,
+    deptex_signature: Option<&str>,
+    standard_signature: &str,
+) -> Result<HeaderMap, Unsendable> {
+    let id = delivery_id.to_string();
+    let mut headers = HeaderMap::with_capacity(16);
     let mut put = |name: &'static str, value: &str| -> Result<(), Unsendable> {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
         Ok(())
@@ -84,15 +110,10 @@ pub fn signed_headers(
     put("x-deptex-attempt", &attempt.to_string())?;
     put("webhook-id", &id)?;
     put("webhook-timestamp", &timestamp.to_string())?;
-    if secrets.is_empty() {
-        return Err(Unsendable::Secret);
+    if let Some(signature) = deptex_signature {
+        put("x-deptex-signature", signature)?;
     }
-    // The documented header carries one HMAC, of the newest shared secret. Where the admin has chosen
-    // a key pair, and no shared secret lives on beside it, there is nothing to make one with.
-    if let Some(newest) = secrets.iter().find(|secret| Scheme::of(secret) == Scheme::Hmac) {
-        put("x-deptex-signature", &signing::deptex_signature(newest, body))?;
-    }
-    put("webhook-signature", &signing::standard_signature(secrets, &id, timestamp, body))?;
+    put("webhook-signature", standard_signature)?;
     Ok(headers)
 }
 

@@ -80,6 +80,7 @@ struct Columns<'a> {
     errors: Vec<Option<&'a str>>,
     heads: Vec<Option<&'a str>>,
     versions: Vec<i64>,
+    details: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -106,6 +107,7 @@ impl<'a> Columns<'a> {
             errors: all(settled, |s| s.exchange.as_ref()?.error.as_deref()),
             heads: all(settled, |s| s.exchange.as_ref()?.response_head.as_deref()),
             versions: all(settled, |s| s.connection_version),
+            details: all(settled, |s| s.details.as_deref()),
         }
     }
 }
@@ -127,10 +129,10 @@ async fn write_ended(
             select * from unnest(
                 $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
                 $7::bigint[], $8::bigint[], $9::smallint[], $10::text[], $11::text[], $12::text[],
-                $13::bigint[], $14::text[], $15::text[], $16::boolean[]
+                $13::bigint[], $14::text[], $15::text[], $16::boolean[], $17::text[]
             ) as v(organization_id, delivery_id, lease, settlement, reason, wait_us, age_us,
                    duration_us, status_code, error_class, error, response_head, connection_version,
-                   external_id, external_url, leaves_lane)
+                   external_id, external_url, leaves_lane, details)
         ),
         ended as (
             delete from relay.outbox o using v
@@ -139,8 +141,15 @@ async fn write_ended(
             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, v.lease,
                       o.attempt + o.crashes + (v.age_us is not null)::integer as number, v.settlement, v.reason,
                       null::timestamptz as next_due_at, v.age_us, v.duration_us, v.status_code,
-                      v.error_class, v.error, v.response_head, v.connection_version, v.external_id,
-                      v.external_url
+                      v.error_class, v.error, v.response_head,
+                      coalesce(o.connection_version, v.connection_version) as connection_version,
+                      v.external_id, v.external_url, v.details, o.replay_id
+        ),
+        -- What a replay made due is counted where it ends.
+        counted as (
+            insert into relay.replay_outcomes (replay_id, settlement, deliveries)
+            select e.replay_id, e.settlement, count(*) from ended e
+            where e.replay_id is not null group by e.replay_id, e.settlement
         ),
         kept as (
             update relay.outbox o
@@ -154,16 +163,19 @@ async fn write_ended(
             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, v.lease,
                       o.attempt as number, v.settlement, v.reason, o.due_at as next_due_at,
                       v.age_us, v.duration_us, v.status_code, v.error_class, v.error,
-                      v.response_head, v.connection_version, v.external_id, v.external_url
+                      v.response_head,
+                      coalesce(o.connection_version, v.connection_version) as connection_version,
+                      v.external_id, v.external_url, v.details, o.replay_id
         )
         insert into relay.attempts (
             organization_id, delivery_id, connection_id, event_id, class, lease, number, settlement,
             reason, next_due_at, started_at, duration_us, status_code, error_class, error,
-            response_head, connection_version, external_id, external_url
+            response_head, connection_version, external_id, external_url, details
         )
         select organization_id, delivery_id, connection_id, event_id, class, lease, number, settlement,
                reason, next_due_at, now() - age_us * interval '1 microsecond', duration_us, status_code,
-               error_class, error, response_head, connection_version, external_id, external_url
+               error_class, error, response_head, connection_version, external_id, external_url,
+               details
         from (select * from ended union all select * from kept) s
         returning delivery_id, lease as "lease!"
         "#,
@@ -183,6 +195,7 @@ async fn write_ended(
         &external_ids as &[Option<&str>],
         &external_urls as &[Option<&str>],
         &leave_lane,
+        &columns.details as &[Option<&str>],
     )
     .fetch_all(tx)
     .await?;
@@ -204,10 +217,10 @@ async fn write_withheld(
             select * from unnest(
                 $1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::boolean[], $6::text[],
                 $7::bigint[], $8::bigint[], $9::bigint[], $10::smallint[], $11::text[], $12::text[],
-                $13::text[], $14::bigint[]
+                $13::text[], $14::bigint[], $15::text[]
             ) as v(organization_id, delivery_id, lease, connection_id, parks, reason, wait_us,
                    age_us, duration_us, status_code, error_class, error, response_head,
-                   connection_version)
+                   connection_version, details)
         ),
         -- Held until the commit: see parking.rs.
         standing as materialized (
@@ -236,18 +249,20 @@ async fn write_withheld(
             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, d.lease,
                       o.attempt as number, d.is_parked, d.reason,
                       nullif(o.due_at, 'infinity') as next_due_at, d.age_us, d.duration_us,
-                      d.status_code, d.error_class, d.error, d.response_head, d.connection_version
+                      d.status_code, d.error_class, d.error, d.response_head,
+                      coalesce(o.connection_version, d.connection_version) as connection_version,
+                      d.details
         ),
         told as (
             insert into relay.attempts (
                 organization_id, delivery_id, connection_id, event_id, class, lease, number,
                 settlement, reason, next_due_at, started_at, duration_us, status_code, error_class,
-                error, response_head, connection_version
+                error, response_head, connection_version, details
             )
             select organization_id, delivery_id, connection_id, event_id, class, lease, number,
                    case when is_parked then 'parked' else 'retrying' end, reason, next_due_at,
                    now() - age_us * interval '1 microsecond', duration_us, status_code, error_class,
-                   error, response_head, connection_version
+                   error, response_head, connection_version, details
             from moved where is_parked or age_us is not null
         )
         select delivery_id as "delivery_id!", lease as "lease!" from moved
@@ -266,6 +281,7 @@ async fn write_withheld(
         &columns.errors as &[Option<&str>],
         &columns.heads as &[Option<&str>],
         &columns.versions,
+        &columns.details as &[Option<&str>],
     )
     .fetch_all(tx)
     .await?;

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::{
     attempt::{Attempted, Outcome},
+    details::Sent,
     exchange::Exchange,
+    masks::Masks,
     receivers::Receiver,
     request::{self, Webhook},
 };
@@ -12,6 +14,7 @@ use crate::{
     clock,
     engine::Engine,
     event::{RecordedEvent, headline},
+    http::Trace,
     metrics,
     outbox::{Claimed, Class},
     provider::{Verdict, custom},
@@ -42,17 +45,24 @@ pub(super) async fn send(
             return Outcome::Unsendable.into();
         }
     };
-    request::add_headers(&mut request.headers, receiver.headers());
+    let own = receiver.headers();
+    request::add_headers(&mut request.headers, own);
+    let sent = Sent::webhook(&request, own);
+    let mut trace = Trace::default();
     let began = Instant::now();
-    let (verdict, exchange) = match engine.http.post(request).await {
+    let (verdict, exchange) = match engine.http.post_traced(request, &mut trace).await {
         Ok(reply) => {
-            let exchange = Exchange::answered(began, reply.status, &reply.head);
-            let after = reply.retry_after.as_deref();
+            let masks = Masks::of_headers(own);
+            let exchange =
+                Exchange::answered(began, reply.status, &reply.headers, &reply.head, &masks);
+            let after = reply.retry_after();
             let after = after.and_then(|value| parse_retry_after(value, clock::now()));
             (custom::verdict(reply.status, after), exchange)
         }
         Err(error) => (Verdict::Retry { after: None, hold: None }, Exchange::failed(began, &error)),
     };
+    let mut exchange = exchange.of(Some(sent));
+    exchange.timing.wire = trace.timing;
     metrics::attempt(&receiver.connection.provider, exchange.class(), exchange.took);
     Attempted { outcome: Outcome::Judged(verdict), exchange: Some(exchange), ticket: None }
 }

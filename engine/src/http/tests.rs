@@ -169,3 +169,82 @@ async fn b6_a_redirect_is_an_answer_unless_the_call_follows_and_stays_at_the_hos
     let reply = client.send(&call(url).following(), Route::Operator, 9).await.expect("an answer");
     assert_eq!((reply.status, heard.lock().expect("nobody panicked").len()), (301, 4));
 }
+
+/// A server that answers every request on one connection, each once it may, and counts connections.
+async fn kept_open(may_answer: Arc<tokio::sync::Semaphore>) -> (Url, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            count.fetch_add(1, Ordering::Relaxed);
+            let may_answer = may_answer.clone();
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                loop {
+                    while !request.ends_with(b"END") {
+                        if socket.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                    }
+                    request.clear();
+                    may_answer.acquire().await.expect("it is never closed").forget();
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                    socket.write_all(answer).await.expect("a reader");
+                }
+            });
+        }
+    });
+    (Url::parse(&url).expect("a URL"), connections)
+}
+
+#[tokio::test]
+async fn opening_a_connection_is_timed_and_an_open_one_is_told_apart() {
+    const HELD: Duration = Duration::from_millis(40);
+    let may_answer = Arc::new(tokio::sync::Semaphore::new(1));
+    let (url, connections) = kept_open(may_answer.clone()).await;
+    let client = client(vec![vec!["93.184.216.34"]]);
+    let mut call = call(url.clone());
+    call.body = Bytes::from([vec![b'x'; 300 * 1024], b"END".to_vec()].concat());
+    let began = std::time::Instant::now();
+    let mut first = Trace::default();
+    client.send_traced(&call, Route::Operator, 9, &mut first).await.expect("an answer");
+    let whole = began.elapsed();
+    let WireTiming { connect, send, wait, read } = first.timing;
+    let connect = connect.expect("a connection was opened");
+    assert!(connect > Duration::ZERO && connect + send + wait + read <= whole, "{first:?}");
+    assert_eq!(first.url, Some(url));
+
+    let releasing = tokio::spawn(async move {
+        tokio::time::sleep(HELD).await;
+        may_answer.add_permits(1);
+    });
+    let mut second = Trace::default();
+    client.send_traced(&call, Route::Operator, 9, &mut second).await.expect("an answer");
+    releasing.await.expect("it did");
+    assert_eq!(connections.load(Ordering::Relaxed), 1, "the connection was kept");
+    assert_eq!(second.timing.connect, None);
+    assert!(second.timing.wait > HELD / 2, "the receiver was slow, nobody else: {second:?}");
+}
+
+#[tokio::test]
+async fn where_no_connection_comes_about_that_is_where_the_time_went() {
+    let client = client(vec![vec!["93.184.216.34"]]);
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = nobody.local_addr().expect("an address");
+    drop(nobody);
+    let call = call(Url::parse(&format!("http://{address}/")).expect("a URL"));
+    let mut trace = Trace::default();
+    let failed = client.send_traced(&call, Route::Operator, 9, &mut trace).await;
+    assert_eq!(failed.expect_err("nobody listens").failure, Failure::Connect);
+    let WireTiming { connect, send, wait, read } = trace.timing;
+    assert!(connect.is_some_and(|span| span > Duration::ZERO));
+    assert_eq!(send + wait + read, Duration::ZERO);
+    // What is refused by us goes nowhere, and takes no time.
+    let mut trace = Trace::default();
+    let refused = client.send_traced(&call, Route::Customer, 9, &mut trace).await;
+    assert_eq!(refused.expect_err("guarded").failure, Failure::Blocked);
+    assert_eq!((trace.timing, trace.url), (WireTiming::default(), None));
+}

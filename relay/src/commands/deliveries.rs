@@ -19,9 +19,9 @@ pub(super) struct Arguments {
     /// Whose deliveries.
     #[arg(long, value_name = "UUID")]
     organization: OrganizationId,
-    /// pending, parked, delivered, dead, skipped, cancelled or expired.
+    /// pending, parked, delivered, dead, skipped, cancelled or expired; may be given several times.
     #[arg(long)]
-    status: Option<DeliveryStatus>,
+    status: Vec<DeliveryStatus>,
     /// Only to this connection.
     #[arg(long, value_name = "UUID")]
     connection: Option<ConnectionId>,
@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let filter = DeliveryFilter {
-        status: arguments.status,
+        statuses: arguments.status,
         connection_id: arguments.connection,
         event_id: arguments.event,
         kind: arguments.kind,

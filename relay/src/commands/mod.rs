@@ -9,6 +9,7 @@ mod emit;
 mod migrate;
 mod projection;
 mod replay;
+mod replays;
 mod secrets;
 mod serve;
 mod settings;
@@ -45,8 +46,10 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// Lists an organization's connections, and tells or changes where their events go.
     Connections(connections::Arguments),
-    /// Makes one delivery due again.
-    Replay(replay::Arguments),
+    /// Makes one delivery due again, or all that a filter fits.
+    Replay(Box<replay::Arguments>),
+    /// Shows replays of many deliveries, and pauses, resumes or calls one off.
+    Replays(replays::Arguments),
     /// Compares the connections' read model with the log, or rebuilds it.
     Projection(projection::Arguments),
     /// Seals stored secrets with the current key.
@@ -71,7 +74,8 @@ impl Relay {
             Command::Emit(arguments) => emit::run(arguments).await,
             Command::Deliveries(arguments) => deliveries::run(arguments).await,
             Command::Connections(arguments) => connections::run(arguments).await,
-            Command::Replay(arguments) => replay::run(arguments).await,
+            Command::Replay(arguments) => replay::run(*arguments).await,
+            Command::Replays(arguments) => replays::run(arguments).await,
             Command::Projection(arguments) => projection::run(&arguments).await,
             Command::Secrets(arguments) => secrets::run(&arguments).await,
             Command::Doctor(arguments) => doctor::run(&arguments).await,

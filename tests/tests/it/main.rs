@@ -1,5 +1,6 @@
 //! Whole-system scenarios, a module for each part of the list they come from.
 
+mod attempt_details;
 mod auth;
 mod bad_bodies;
 mod bad_urls;
@@ -12,12 +13,15 @@ mod custom_headers;
 mod custom_webhooks;
 mod deliveries_api;
 mod delivery;
+mod export;
 mod faults;
 mod health;
 mod icons;
 mod idempotency;
 mod ingest;
+mod inspection;
 mod lanes;
+mod live;
 mod parking;
 mod plans;
 mod projection;
@@ -25,11 +29,13 @@ mod providers;
 mod queue;
 mod refreshing;
 mod replay;
+mod replays;
 mod rotation;
 mod routing;
 mod secrets;
 mod sharing;
 mod signing;
+mod statistics;
 mod tls;
 mod tokens;
 mod waiting;

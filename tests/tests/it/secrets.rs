@@ -257,9 +257,12 @@ async fn b22_the_token_in_a_webhooks_url_is_in_no_log_and_no_error() {
     let emitted = world.relay.emit(&event(org, "a.b", json!({}))).await;
     world.run_until_idle().await;
     for (hook, url) in hooks.iter().zip(&urls) {
-        let delivery = world.relay.delivery_of(org, emitted, *hook).await;
+        let mut delivery = world.relay.delivery_of(org, emitted, *hook).await;
         assert_eq!(delivery["status"], "dead", "{url}");
         assert!(delivery["error"].is_string(), "{url}: {delivery}");
+        // The request shows where it went, as the connection does; nothing else tells of it.
+        let shown = delivery["attempt_list"][0]["request"]["url"].take();
+        assert_eq!(shown.as_str(), Some(url.as_str()));
         assert!(!delivery.to_string().contains("sesame"), "{delivery}");
         let path = format!("/api/integrations/organizations/{org}/custom-integrations/{hook}/test");
         let tested = world.relay.admin(org, Method::POST, &path, None).await.expect(200).json();

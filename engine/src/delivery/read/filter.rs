@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     clock::Timestamp,
     ids::{ConnectionId, DeliveryId, EventId},
+    outbox::Class,
 };
 
 /// The most deliveries of one page.
@@ -80,14 +81,24 @@ impl FromStr for DeliveryStatus {
 /// Which deliveries to show, the newest first.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
-    /// Only in this status.
-    pub status: Option<DeliveryStatus>,
+    /// Only in one of these statuses; in any, where there is none.
+    pub statuses: Vec<DeliveryStatus>,
     /// Only to this connection.
     pub connection_id: Option<ConnectionId>,
+    /// Only to connections of this service.
+    pub provider: Option<String>,
     /// Only of this event.
     pub event_id: Option<EventId>,
     /// Only of this kind of event.
     pub kind: Option<String>,
+    /// Only of events about exactly this.
+    pub subject: Option<String>,
+    /// Only where the last failure is of this class, or has this code of the provider's.
+    pub error_class: Option<String>,
+    /// Only what the provider calls by this id.
+    pub external_id: Option<String>,
+    /// Only those that were last sent for this reason.
+    pub class: Option<Class>,
     /// Only promised at this moment or later.
     pub since: Option<Timestamp>,
     /// Only promised before this moment.
@@ -96,4 +107,12 @@ pub struct DeliveryFilter {
     pub before: Option<DeliveryId>,
     /// How many, at most [`PAGE_MAX`]; 0 means 50.
     pub limit: u16,
+}
+
+impl DeliveryFilter {
+    /// Whether a delivery may stand so.
+    #[must_use]
+    pub fn takes(&self, status: DeliveryStatus) -> bool {
+        self.statuses.is_empty() || self.statuses.contains(&status)
+    }
 }

@@ -9,7 +9,8 @@ mod receiver;
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
-use engine::partitions;
+use api::DemoSession;
+use engine::{partitions, secret::Secret};
 use mock_providers::MockProviders;
 use secrecy::SecretString;
 use url::Url;
@@ -96,8 +97,11 @@ async fn run_over(
         settings.backend_url = Url::parse(&format!("http://{address}"))?;
     }
     if !is_set_by_name("FRONTEND_URL") {
-        // Nobody may have a frontend at hand: the demo receiver shows where it would be gone to.
-        settings.frontend_url = Url::parse(&format!("http://{receiver}"))?;
+        // Nobody may have a frontend at hand: the console stands in for it, and without one the demo
+        // receiver shows where it would be gone to.
+        let at =
+            if api::has_console() { format!("{address}/console") } else { receiver.to_string() };
+        settings.frontend_url = Url::parse(&format!("http://{at}"))?;
     }
     let pretended = providers::pretend(settings).await?;
     wiring::metrics(settings, stop.clone()).await?;
@@ -106,10 +110,13 @@ async fn run_over(
     tracing::info!(applied = report.applied, total = report.total, "the schema is up to date");
     partitions::ensure(&engine).await?;
     receiver::start(demo, engine.clone(), kept.organization_id, stop.clone());
-    let serve = wiring::api(settings, engine.clone(), listener, stop.clone());
+    let token = page::admin_token(&kept)?;
+    let session =
+        DemoSession { token: Secret::new(token.as_str()), organization_id: kept.organization_id };
+    let serve = wiring::api_with(settings, engine.clone(), listener, Some(session), stop.clone());
     let workers = tokio::spawn(workers::run(engine.clone(), stop.clone()));
     let pages = pretended.as_ref().map(MockProviders::pages).unwrap_or_default();
-    print!("{}", page::render(address, settings.metrics_listen, receiver, &pages, &kept)?);
+    print!("{}", page::render(address, settings.metrics_listen, receiver, &pages, &kept, &token));
     let served = serve.await.context("the API stopped");
     stop.cancel();
     let delivered = tokio::time::timeout(Duration::from_secs(30), workers).await;

@@ -17,9 +17,9 @@ pub(crate) fn render(
     receiver: SocketAddr,
     pretended: &[(&'static str, String)],
     kept: &Kept,
-) -> anyhow::Result<String> {
+    token: &str,
+) -> String {
     let organization = kept.organization_id;
-    let token = admin_token(kept)?;
     let service_key = kept.service_key.reveal();
     let named = |name: &str| pretended.iter().find(|(known, _)| *known == name);
     let tour = match (named("Slack"), named("Jira Cloud")) {
@@ -34,10 +34,15 @@ pub(crate) fn render(
             format!("\nPretended providers; each page shows what arrived:\n\n{}", list.join("\n"))
         }
     };
-    Ok(format!(
+    let console = match api::has_console() {
+        true => format!("http://{api}/console"),
+        false => "not built: make console".to_owned(),
+    };
+    format!(
         r#"
 Deptex Relay is running.
 
+  Console        {console}
   API            http://{api}        readable at http://{api}/docs
   Metrics        http://{metrics}/metrics
   Demo receiver  http://{receiver}/hook     prints what arrives, and whether its signature verifies
@@ -69,7 +74,7 @@ Ctrl-C stops everything; the data stays. What the demo receiver gets is printed 
         look = if tour.is_empty() { 3 } else { 5 },
         after = after(named("Slack"), named("Jira Cloud")),
         resolve = resolve(api, service_key, kept, !tour.is_empty()),
-    ))
+    )
 }
 
 /// What is found and resolved: the ticket is one, because vulnerability, package and project are.
@@ -134,7 +139,8 @@ The pretended providers forget everything when this ends: connect them again the
     )
 }
 
-fn admin_token(kept: &Kept) -> anyhow::Result<String> {
+/// A token of the demo organization's owner.
+pub(super) fn admin_token(kept: &Kept) -> anyhow::Result<String> {
     let now = engine::clock::now().timestamp();
     let mut organizations = serde_json::Map::new();
     organizations.insert(kept.organization_id.to_string(), json!({ "role": "owner" }));

@@ -1,0 +1,185 @@
+//! Reads the attempts of a delivery, with all that is kept of each.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{
+    super::details::{Details, Timing},
+    sent::{RequestView, Seen, shown},
+};
+use crate::{
+    clock::Timestamp,
+    db::DbError,
+    engine::Engine,
+    event::RecordedEvent,
+    ids::{DeliveryId, EventId, OrganizationId},
+    outbox::Class,
+};
+
+/// One request, or one settlement without a request.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttemptView {
+    /// From 1; a settlement without a request keeps the number before it.
+    pub number: i32,
+    /// When the request began.
+    pub started_at: Option<Timestamp>,
+    /// How long it took.
+    pub duration_ms: Option<f64>,
+    /// The answer's status.
+    pub status_code: Option<i16>,
+    /// The failure's class, or the provider's own code for it.
+    pub error_class: Option<String>,
+    /// The failure in words.
+    pub error: Option<String>,
+    /// The beginning of the answer's body.
+    pub response_head: Option<String>,
+    /// The provider's id of what was made, `SEC-12`.
+    pub external_id: Option<String>,
+    /// Where to look at that.
+    pub external_url: Option<String>,
+    /// What followed.
+    pub settlement: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When the next attempt was due.
+    pub next_due_at: Option<Timestamp>,
+    /// The version of the connection that was used.
+    pub connection_version: Option<i64>,
+    /// When it was written down.
+    pub recorded_at: Timestamp,
+    /// The last request; `None` where none was made.
+    pub request: Option<RequestView>,
+    /// The answer to it; `None` where none came.
+    pub response: Option<ResponseView>,
+    /// Where the time went; `None` where no request was made.
+    pub timing: Option<TimingView>,
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResponseView {
+    /// The HTTP status.
+    pub status: i16,
+    /// Names and values, as many as are kept, without credentials.
+    pub headers: Vec<(String, String)>,
+    /// The beginning of the body.
+    pub body: Option<String>,
+}
+
+/// Where the time of an attempt went, in milliseconds: see [`Timing`].
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TimingView {
+    /// From when it was due until the attempt began.
+    pub queue_ms: f64,
+    /// Waiting for its turn at the provider.
+    pub pace_ms: f64,
+    /// Looking names up, connecting and TLS; `None` where an open connection was used.
+    pub connect_ms: Option<f64>,
+    /// Until the connection had taken the request.
+    pub send_ms: f64,
+    /// Until the head of the answer was here.
+    pub wait_ms: f64,
+    /// Until its body was here, as much of it as is read.
+    pub read_ms: f64,
+}
+
+impl From<Timing> for TimingView {
+    fn from(timing: Timing) -> Self {
+        let ms = |span: Duration| span.as_secs_f64() * 1_000.0;
+        Self {
+            queue_ms: ms(timing.queue),
+            pace_ms: ms(timing.pace),
+            connect_ms: timing.wire.connect.map(ms),
+            send_ms: ms(timing.wire.send),
+            wait_ms: ms(timing.wire.wait),
+            read_ms: ms(timing.wire.read),
+        }
+    }
+}
+
+/// The event of a delivery; `None` once it is no longer kept.
+pub(super) async fn event_of(
+    engine: &Engine,
+    organization_id: OrganizationId,
+    id: EventId,
+) -> Result<Option<RecordedEvent>, DbError> {
+    let row = sqlx::query!(
+        r#"select kind, payload::text as "payload!", project_id, team_id, subject, priority, source,
+                  occurred_at, hops
+           from relay.event_log
+           where category = 'product' and id = $1 and organization_id = $2"#,
+        id.0,
+        organization_id.0,
+    )
+    .fetch_optional(&engine.db.api)
+    .await?;
+    Ok(row.map(|row| RecordedEvent {
+        id,
+        organization_id,
+        kind: row.kind,
+        payload: Bytes::from(row.payload),
+        project_id: row.project_id.map(Into::into),
+        team_id: row.team_id.map(Into::into),
+        subject: row.subject,
+        priority: row.priority,
+        source: row.source,
+        occurred_at: row.occurred_at,
+        hops: row.hops,
+    }))
+}
+
+/// The attempts, the first one first. Of custom webhooks, what was sent is told from the event.
+pub(super) async fn of(
+    engine: &Engine,
+    organization_id: OrganizationId,
+    delivery_id: DeliveryId,
+    event: Option<&RecordedEvent>,
+) -> Result<Vec<AttemptView>, DbError> {
+    let rows = sqlx::query!(
+        r#"select number, class, started_at, duration_us::float8 / 1000 as duration_ms, status_code,
+                  error_class, error, response_head, external_id, external_url, settlement, reason,
+                  next_due_at, connection_version, recorded_at, details
+           from relay.attempts where organization_id = $1 and delivery_id = $2
+           order by number, recorded_at"#,
+        organization_id.0,
+        delivery_id.0,
+    )
+    .fetch_all(&engine.db.api)
+    .await?;
+    let frontend_url = engine.config.frontend_url.as_ref();
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            // What a newer version wrote may be in a form that this one does not know.
+            let details = row.details.and_then(|text| serde_json::from_str::<Details>(&text).ok());
+            let timing = details.as_ref().map(|details| details.timing().into());
+            let (sent, headers) =
+                details.map_or_else(Default::default, |one| (Some(one.sent), one.answer));
+            let body = row.response_head.clone();
+            let response = row.status_code.map(|status| ResponseView { status, headers, body });
+            let replay = Class::from_number(row.class) == Class::Replay;
+            let seen = Seen { delivery_id, attempt: row.number, replay, event, frontend_url };
+            AttemptView {
+                number: row.number,
+                started_at: row.started_at,
+                duration_ms: row.duration_ms,
+                status_code: row.status_code,
+                error_class: row.error_class,
+                error: row.error,
+                response_head: row.response_head,
+                external_id: row.external_id,
+                external_url: row.external_url,
+                settlement: row.settlement,
+                reason: row.reason,
+                next_due_at: row.next_due_at,
+                connection_version: row.connection_version,
+                recorded_at: row.recorded_at,
+                request: sent.and_then(|sent| shown(sent, &seen)),
+                response,
+                timing,
+            }
+        })
+        .collect())
+}

@@ -1,0 +1,181 @@
+//! Shows a request as it was sent. Of a custom webhook's, most is written anew by the very functions
+//! that wrote it first; the rest was kept.
+
+use reqwest::header::{HeaderName, HeaderValue};
+use serde::Serialize;
+use url::Url;
+
+use super::super::{
+    details::{Sent, Signed, print_of},
+    request::{add_marks, contract_headers},
+};
+use crate::{
+    event::{RecordedEvent, webhook_body},
+    http::{USER_AGENT, as_sent},
+    ids::DeliveryId,
+};
+
+/// A request as it was sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct RequestView {
+    /// `POST`, or another.
+    pub method: String,
+    /// Where to.
+    pub url: String,
+    /// Names and values, without credentials.
+    pub headers: Vec<(String, String)>,
+    /// The body, or its beginning. `None` where it was empty, and where it cannot be shown as it was.
+    pub body: Option<String>,
+    /// Whether more was sent than is shown.
+    pub body_is_truncated: bool,
+}
+
+/// What is known of an attempt besides what was kept of it.
+#[derive(Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) delivery_id: DeliveryId,
+    pub(super) attempt: i32,
+    pub(super) replay: bool,
+    /// `None` once it is no longer kept.
+    pub(super) event: Option<&'a RecordedEvent>,
+    pub(super) frontend_url: Option<&'a Url>,
+}
+
+/// The request of an attempt. `None` where what was kept makes none.
+pub(super) fn shown(sent: Sent, seen: &Seen<'_>) -> Option<RequestView> {
+    let Sent { url, signed, method, headers, body, is_cut } = sent;
+    match signed {
+        Some(signed) => webhook(url, &signed, seen),
+        None => Some(RequestView { method, url, headers, body, body_is_truncated: is_cut }),
+    }
+}
+
+fn webhook(url: String, signed: &Signed, seen: &Seen<'_>) -> Option<RequestView> {
+    let kind = seen.event.map_or("unknown", |event| event.kind.as_str());
+    let (deptex, standard) = (signed.deptex.as_deref(), &signed.standard);
+    let (id, attempt, timestamp) = (seen.delivery_id, seen.attempt, signed.timestamp);
+    let mut headers = contract_headers(kind, id, attempt, timestamp, deptex, standard).ok()?;
+    match seen.event {
+        Some(event) => add_marks(&mut headers, seen.replay, event.hops),
+        // What only the event knew is left out.
+        None => {
+            add_marks(&mut headers, seen.replay, 0);
+            headers.remove("x-deptex-event");
+            headers.remove("x-deptex-hops");
+        }
+    }
+    let mut hidden = HeaderValue::from_static("hidden");
+    hidden.set_sensitive(true);
+    for name in signed.own.iter().filter_map(|name| HeaderName::try_from(name).ok()) {
+        headers.entry(name).or_insert_with(|| hidden.clone());
+    }
+    let body = seen.event.map(|event| webhook_body(event, id, seen.frontend_url));
+    let body = body.filter(|body| print_of(body) == signed.body_print);
+    Some(RequestView {
+        method: "POST".to_owned(),
+        headers: as_sent(&Url::parse(&url).ok()?, headers, USER_AGENT, signed.body_bytes),
+        url,
+        body: body.and_then(|body| String::from_utf8(body.into()).ok()),
+        body_is_truncated: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+    use crate::{
+        delivery::request::{self, Webhook, add_headers},
+        event::headline,
+        secret::Secret,
+        signing,
+    };
+
+    const SECRET: &str = "whsec_AAAA";
+
+    fn found(data: &'static str) -> RecordedEvent {
+        let id = uuid::Uuid::from_u128(1);
+        RecordedEvent {
+            id: id.into(),
+            organization_id: id.into(),
+            kind: "vulnerability.found".into(),
+            payload: bytes::Bytes::from_static(data.as_bytes()),
+            project_id: Some(id.into()),
+            team_id: None,
+            subject: None,
+            priority: "normal".into(),
+            source: None,
+            occurred_at: "2026-02-25T11:59:59.120Z".parse().expect("a timestamp"),
+            hops: 1,
+        }
+    }
+
+    /// What is kept of a webhook's request, and every header that goes out with it.
+    fn sent(event: &RecordedEvent, seen: &Seen<'_>) -> (Sent, Vec<(String, String)>) {
+        let own: HeaderMap =
+            [(HeaderName::from_static("x-team"), HeaderValue::from_static("s3cret"))]
+                .map(|(name, mut value)| {
+                    value.set_sensitive(true);
+                    (name, value)
+                })
+                .into_iter()
+                .collect();
+        let mut request = request::build(&Webhook {
+            event,
+            notification: &headline(event, seen.frontend_url),
+            delivery_id: seen.delivery_id,
+            attempt: seen.attempt,
+            replay: seen.replay,
+            secrets: &[Secret::new(SECRET), Secret::new("whsec_BBBB")],
+            webhook_url: Some("https://hook.example:8443/in?a=b"),
+            now: "2026-02-25T12:00:00Z".parse().expect("a timestamp"),
+        })
+        .expect("it can be sent");
+        add_headers(&mut request.headers, &own);
+        let kept = Sent::webhook(&request, &own);
+        let length = request.body.len();
+        (kept, as_sent(&request.url, request.headers, USER_AGENT, length))
+    }
+
+    fn seen<'a>(event: Option<&'a RecordedEvent>, replay: bool) -> Seen<'a> {
+        let delivery_id = DeliveryId(uuid::Uuid::from_u128(7));
+        Seen { delivery_id, attempt: 3, replay, event, frontend_url: None }
+    }
+
+    #[test]
+    fn a_webhooks_request_is_told_exactly_from_little() {
+        let event = found(r#"{ "severity" : "high" ,"x":1.50}"#);
+        for replay in [false, true] {
+            let seen = seen(Some(&event), replay);
+            let (kept, headers) = sent(&event, &seen);
+            let stored = serde_json::to_string(&kept).expect("it can be written");
+            assert!(!stored.contains("s3cret") && stored.len() < 400, "{stored}");
+            let kept = serde_json::from_str(&stored).expect("it is read back");
+            let view = shown(kept, &seen).expect("a request");
+            assert_eq!(view.headers, headers);
+            assert_eq!((view.method.as_str(), view.body_is_truncated), ("POST", false));
+            assert_eq!(view.url, "https://hook.example:8443/in?a=b");
+            let body = view.body.expect("it is the same");
+            let signature = signing::deptex_signature(&Secret::new(SECRET), body.as_bytes());
+            assert!(view.headers.contains(&("X-Deptex-Signature".into(), signature)));
+        }
+    }
+
+    /// B40c: what would be written in other words today is not shown as if it had been sent.
+    #[test]
+    fn b40_a_body_that_was_another_is_not_shown() {
+        let event = found(r#"{"severity":"high"}"#);
+        let (kept, headers) = sent(&event, &seen(Some(&event), false));
+        let moved = Url::parse("https://elsewhere.example").expect("a URL");
+        let today = Seen { frontend_url: Some(&moved), ..seen(Some(&event), false) };
+        let view = shown(kept.clone(), &today).expect("a request");
+        assert_eq!((view.body, view.headers), (None, headers.clone()), "the head is what it was");
+        let view = shown(kept, &seen(None, false)).expect("a request");
+        assert_eq!(view.body, None);
+        let missing =
+            |(name, _): &(String, String)| !view.headers.iter().any(|(shown, _)| shown == name);
+        let missing: Vec<_> = headers.iter().filter(|one| missing(one)).map(|(n, _)| n).collect();
+        assert_eq!(missing, ["X-Deptex-Event", "X-Deptex-Hops"]);
+    }
+}

@@ -1,0 +1,207 @@
+//! Moves replays on in the background, one batch in one transaction: what a batch makes due is committed
+//! together with how far the replay has come. So a process that dies leaves a replay as it stood after
+//! the last batch, and whoever comes next goes on from there.
+//!
+//! A replay's row is locked by whoever works on it, which is its lease and its fence at once: it ends
+//! with the process, and nobody writes without it.
+
+mod batch;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::{PgConnection, types::Json};
+
+use super::{
+    audit::{self, Fact},
+    candidates::{self, Range},
+    job::{Configuration, ReplayStatus},
+    selection::Selection,
+};
+use crate::{
+    db,
+    engine::Engine,
+    ids::{OrganizationId, ReplayId},
+    outbox::interval,
+};
+
+/// The most deliveries of one batch.
+const BATCH_MAX: i64 = 500;
+/// How many batches a second a slow replay has.
+const BATCHES_A_SECOND: i64 = 4;
+/// How many deliveries are looked through for one that is wanted.
+const SCAN_FACTOR: i64 = 4;
+/// The most that are looked through at once.
+const SCAN_MAX: i64 = 2_000;
+/// How many are counted at once.
+const COUNT_MAX: i64 = 2_000;
+/// How far a replay may catch up that could not keep its rate.
+const CATCH_UP: Duration = Duration::from_secs(1);
+/// How often it is looked whether there is room again.
+const FULL_WAIT: Duration = Duration::from_millis(500);
+/// How often in a row a replay may fail until it is given up.
+const FAILURES_MAX: i32 = 5;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A replay was moved on.
+    Moved(ReplayId),
+    /// There was nothing to do.
+    Idle,
+}
+
+/// A replay in the hands of whoever has its row locked.
+struct Job {
+    id: ReplayId,
+    organization_id: OrganizationId,
+    status: ReplayStatus,
+    selection: Selection,
+    configuration: Configuration,
+    rate: i64,
+    range: Range,
+}
+
+/// Moves on the replay whose turn it is, by one batch. Several processes may call it: each has another
+/// replay in hand.
+pub async fn step(engine: &Engine) -> Result<Step, sqlx::Error> {
+    let mut tx = engine.db.work.begin().await?;
+    let Some(job) = take(&mut tx).await? else { return Ok(Step::Idle) };
+    let moved = match job.status {
+        ReplayStatus::Counting => count(&mut tx, &job).await,
+        _ => batch::run(&mut tx, &job).await,
+    };
+    let moved = match moved {
+        Ok(moved) => tx.commit().await.map(|()| moved),
+        Err(error) => {
+            drop(tx);
+            Err(error)
+        }
+    };
+    match moved {
+        Ok(has_made_due) => {
+            if has_made_due {
+                engine.made_due();
+            }
+            Ok(Step::Moved(job.id))
+        }
+        Err(error) if db::is_unavailable(&error) => Err(error),
+        Err(error) => {
+            tracing::error!(replay.id = %job.id, error = %error, "a replay could not be moved on");
+            fail(engine, &job).await?;
+            Ok(Step::Moved(job.id))
+        }
+    }
+}
+
+/// The replay whose turn it is. One that somebody has in hand is passed over.
+async fn take(tx: &mut PgConnection) -> Result<Option<Job>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select id, organization_id, status, selection as "selection: Json<Selection>",
+                  configuration, rate_per_second, position, bound, created_at
+           from relay.replay_jobs
+           where status in ('counting', 'running') and next_at <= now()
+           order by next_at limit 1
+           for no key update skip locked"#
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| Job {
+        id: row.id.into(),
+        organization_id: row.organization_id.into(),
+        status: ReplayStatus::from_stored(&row.status),
+        selection: row.selection.0,
+        configuration: Configuration::from_stored(&row.configuration),
+        rate: i64::from(row.rate_per_second),
+        range: Range { after: row.position, bound: row.bound, at: row.created_at },
+    }))
+}
+
+/// Counts some more of what a replay is about; after the last of it the replay begins.
+async fn count(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::Error> {
+    let criteria = job.selection.criteria();
+    let page = candidates::page(
+        tx,
+        job.organization_id,
+        &criteria,
+        Configuration::Current,
+        job.range,
+        COUNT_MAX,
+        COUNT_MAX,
+    )
+    .await?;
+    let found = i64::try_from(page.candidates.len()).unwrap_or(0);
+    let begin = candidates::range(tx, &criteria).await?.after;
+    sqlx::query!(
+        "update relay.replay_jobs
+         set counted = counted + $2, position = coalesce($3::uuid, $4::uuid), failures = 0, updated_at = now(),
+             total = case when $3::uuid is null then counted + $2 end,
+             status = case when $3 is null then 'running' else status end,
+             started_at = case when $3 is null then now() end,
+             next_at = now()
+         where id = $1",
+        job.id.0,
+        found,
+        page.next,
+        begin,
+    )
+    .execute(tx)
+    .await?;
+    Ok(false)
+}
+
+/// Puts a replay off that could not be moved on, or gives it up when that goes on.
+async fn fail(engine: &Engine, job: &Job) -> Result<(), sqlx::Error> {
+    let mut tx = engine.db.work.begin().await?;
+    let row = sqlx::query!(
+        "update relay.replay_jobs
+         set failures = failures + 1, updated_at = now(),
+             next_at = now() + interval '1 second' * (failures + 1) * (failures + 1),
+             status = case when failures + 1 >= $2 then 'failed' else status end,
+             finished_at = case when failures + 1 >= $2 then now() end,
+             version = version + (failures + 1 >= $2)::integer
+         where id = $1 and status in ('counting', 'running')
+         returning status, version",
+        job.id.0,
+        FAILURES_MAX,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(row) = row.filter(|row| row.status == "failed") {
+        end(&mut tx, job, row.version, Fact::Failed, &json!({})).await?;
+    }
+    tx.commit().await
+}
+
+/// Records how a replay ended by itself.
+async fn end(
+    tx: &mut PgConnection,
+    job: &Job,
+    version: i64,
+    fact: Fact,
+    data: &Value,
+) -> Result<(), sqlx::Error> {
+    audit::record(tx, job.organization_id, job.id, version, fact, "system", data).await
+}
+
+/// Forgets replays that ended before retention began, with what was counted of them. Returns how many.
+pub async fn tidy(engine: &Engine) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"
+        with old as (
+            delete from relay.replay_jobs j
+            where j.finished_at < now() - $1::interval
+              and not exists (select from relay.outbox o where o.replay_id = j.id)
+            returning j.id
+        ),
+        forgotten as (
+            delete from relay.replay_outcomes o using old where o.replay_id = old.id
+        )
+        select count(*) as "count!" from old
+        "#,
+        interval(engine.config.retention),
+    )
+    .fetch_one(&engine.db.work)
+    .await?;
+    Ok(u64::try_from(done.count).unwrap_or(0))
+}
