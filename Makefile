@@ -6,7 +6,7 @@ relay := $(target)/debug/relay
 # Queries are checked against .sqlx/, whatever database the shell may name (make sqlx renews it).
 export SQLX_OFFLINE := true
 
-.PHONY: help run test lint doc bench faults simulate sqlx audit
+.PHONY: help run test console lint doc bench faults simulate sqlx audit
 .DEFAULT_GOAL := help
 
 help: ## Lists what there is to make
@@ -14,14 +14,20 @@ help: ## Lists what there is to make
 
 run: ## Starts everything in one process, with a private Postgres and a demo
 	scripts/setup-postgres
+	scripts/setup-console --if-node
 	cargo build --bin relay
 	$(relay) dev
 
 test: ## Sets up what the tests need and runs them all; ARGS="-p engine" or a name narrows it
 	scripts/setup-postgres
 	scripts/setup-verifiers >/dev/null
+	scripts/setup-console --browser
 	cargo test --workspace --no-run
 	RELAY_VERIFIERS_DIR=$(target)/verifiers $(relay) with-postgres --fast -- cargo test $(or $(ARGS),--workspace)
+	$(if $(ARGS),,cd console && npm test && CARGO_TARGET_DIR=$(target) npm run e2e)
+
+console: ## Builds the web console, which the program embeds; its tests alone: cd console && npm test && npm run e2e
+	scripts/setup-console
 
 lint: ## Format, clippy and rustdoc, with warnings denied
 	cargo fmt --all --check

@@ -1,0 +1,4 @@
+// The pages of this feature, below an organization.
+import type { RouteObject } from "react-router";
+
+export const routes: RouteObject[] = [{ path: "connections/:id", lazy: () => import("./page") }];

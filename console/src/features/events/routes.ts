@@ -1,0 +1,7 @@
+// The pages of this feature, below an organization.
+import type { RouteObject } from "react-router";
+
+export const routes: RouteObject[] = [
+  { path: "events", lazy: () => import("./page") },
+  { path: "events/:id", lazy: () => import("./detail") },
+];

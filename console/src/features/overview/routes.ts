@@ -1,0 +1,6 @@
+// The pages of this feature, below an organization.
+import type { RouteObject } from "react-router";
+
+export const routes: RouteObject[] = [
+  { index: true, lazy: () => import("./page") },
+];
