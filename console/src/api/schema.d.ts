@@ -549,8 +549,8 @@ export interface paths {
         };
         /**
          * Watch what happens
-         * @description Server-sent events, about a second after things are recorded: `delivery`, and `lagged` where more
-         *     happened than is told. Something comes at least every 15 seconds, if only a comment. A stream ends
+         * @description Server-sent events, about a second after things are recorded: `delivery`, `replay`, and `lagged` where
+         *     more happened than is told. Something comes at least every 15 seconds, if only a comment. A stream ends
          *     after 15 minutes, or when this process stops; a reader that comes back within 5 minutes with the
          *     last `id:` in `Last-Event-ID` misses nothing, and may hear the last second again.
          */
@@ -1847,8 +1847,8 @@ export interface components {
              */
             provider: string;
         };
-        /** @description The data of one event, by its `event:` line: `delivery` or `lagged`. */
-        LiveData: components["schemas"]["LiveDelivery"] | components["schemas"]["LiveLagged"];
+        /** @description The data of one event, by its `event:` line: `delivery`, `replay` or `lagged`. */
+        LiveData: components["schemas"]["LiveDelivery"] | components["schemas"]["LiveReplay"] | components["schemas"]["LiveLagged"];
         /** @description A delivery was attempted, or settled without an attempt: what an event `delivery` tells. */
         LiveDelivery: {
             /**
@@ -1896,6 +1896,39 @@ export interface components {
         LiveLagged: {
             /** @description Whether this stream goes on. If not, the reader was too slow for it and can resume. */
             goes_on: boolean;
+        };
+        /** @description A replay of many deliveries got on: what an event `replay` tells. */
+        LiveReplay: {
+            /**
+             * Format: int64
+             * @description How many of those arrived by now.
+             */
+            delivered: number;
+            /**
+             * Format: int64
+             * @description How many deliveries it looked at.
+             */
+            done: number;
+            /**
+             * Format: uuid
+             * @description The replay.
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description How many it made due.
+             */
+            replayed: number;
+            /**
+             * @description `counting`, `running`, `paused`, `completed`, `cancelled` or `failed`.
+             * @example running
+             */
+            status: string;
+            /**
+             * Format: int64
+             * @description How many there are; null while they are counted.
+             */
+            total?: number | null;
         };
         /** @description Deliveries that were not sent because the connection was off. */
         MissedBody: {
