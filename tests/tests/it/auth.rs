@@ -69,7 +69,8 @@ struct Ids {
 
 impl Ids {
     fn nobodys() -> Self {
-        let [team, connection, of_team, delivery, event, replay] = std::array::from_fn(|_| new_id());
+        let [team, connection, of_team, delivery, event, replay] =
+            std::array::from_fn(|_| new_id());
         Self { team, connection, of_team, delivery, event, replay }
     }
 }
