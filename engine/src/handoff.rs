@@ -134,15 +134,14 @@ pub(crate) struct Leased {
 }
 
 impl Leased {
-    /// Each with its event; `ids` are those that the events got, `recorded_at` the moment.
-    pub(crate) fn with_events(
+    /// Each with its event. `recorded` are the events that were, with their ids: another one that was
+    /// answered with the same id, as a duplicate or a conflict, is not what the log has.
+    pub(crate) fn with_events<'a>(
         self,
-        events: &[&NewEvent],
-        ids: &[Uuid],
+        recorded: impl Iterator<Item = (Uuid, &'a NewEvent)>,
         recorded_at: Timestamp,
     ) -> Vec<Handed> {
-        let by_id: HashMap<Uuid, &NewEvent> =
-            ids.iter().copied().zip(events.iter().copied()).collect();
+        let by_id: HashMap<Uuid, &NewEvent> = recorded.collect();
         let mut last: Option<Arc<RecordedEvent>> = None;
         let mut handed = Vec::with_capacity(self.deliveries.len());
         let columns = self.events.into_iter().zip(self.connections).zip(self.deliveries);
@@ -151,7 +150,7 @@ impl Leased {
             let Some(new) = by_id.get(&event_id) else { continue };
             let event = match last.take() {
                 Some(event) if event.id.0 == event_id => event,
-                _ => Arc::new(recorded(new, event_id.into(), recorded_at)),
+                _ => Arc::new(as_recorded(new, event_id.into(), recorded_at)),
             };
             let claimed = Claimed {
                 organization_id: new.organization_id,
@@ -175,7 +174,7 @@ impl Leased {
 }
 
 /// The event as reading it from the log would give it.
-fn recorded(new: &NewEvent, id: EventId, recorded_at: Timestamp) -> RecordedEvent {
+fn as_recorded(new: &NewEvent, id: EventId, recorded_at: Timestamp) -> RecordedEvent {
     RecordedEvent {
         id,
         organization_id: new.organization_id,

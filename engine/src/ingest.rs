@@ -38,6 +38,9 @@ const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many callers may wait.
 const QUEUE_CALLS_MAX: usize = 8_192;
 
+/// What `append_and_lease` says of an event that is in the log now.
+const RECORDED: &str = "recorded";
+
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
@@ -360,7 +363,11 @@ async fn append(
             leases: done.handed_leases.unwrap_or_default(),
             versions: done.handed_versions.unwrap_or_default(),
         };
-        let deliveries = leased.with_events(events, &done.answers, done.moment);
+        let answers = done.answers.iter().zip(&done.outcomes).zip(events);
+        let recorded = answers
+            .filter(|((_, outcome), _)| *outcome == RECORDED)
+            .map(|((id, _), event)| (*id, *event));
+        let deliveries = leased.with_events(recorded, done.moment);
         metrics::handed_over(deliveries.len());
         if let Err(group) = asked.hand_over(Group { deliveries, asked_at }) {
             hand_back(log, &group).await;
@@ -369,7 +376,7 @@ async fn append(
     let recorded = done.answers.iter().zip(&done.outcomes).map(|(id, outcome)| {
         let id = EventId(*id);
         match outcome.as_str() {
-            "recorded" => Recorded::New(id),
+            RECORDED => Recorded::New(id),
             "duplicate" => Recorded::Duplicate(id),
             _ => Recorded::Conflict(id),
         }

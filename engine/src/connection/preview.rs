@@ -54,8 +54,11 @@ pub async fn preview(
         .await?
         .filter(|state| state.status != Status::Disconnected)
         .ok_or(ConnectionError::NotFound)?;
+    // Not held while another is asked for: who waits for one must not keep one.
+    drop(connection);
     let subscription = proposed(Subscription::of(&state), proposal)?;
     let ids = history::last(engine, organization_id, EVENTS_MAX).await?;
+    let mut connection = engine.db.api.acquire().await?;
     let judged = matching::judge(&mut connection, organization_id, &subscription, &ids).await?;
     drop(connection);
     let judged: HashMap<EventId, Judgement> =

@@ -75,10 +75,17 @@ impl Receiver {
     }
 
     /// The same with settings that it had once. How it stands, how fast it may be sent to, and its
-    /// secrets are today's.
+    /// secrets are today's; but headers were set for the address that it has now, and go nowhere else.
     pub(super) fn with_settings(&self, settings: &Value) -> Self {
         let connection = Connection { metadata: settings.clone(), ..self.connection.clone() };
-        Self::new(connection, self.schedule.clone(), self.secrets.clone())
+        let mut then = Self::new(connection, self.schedule.clone(), self.secrets.clone());
+        let origin = |receiver: &Self| receiver.webhook_url().and_then(origin_of);
+        if origin(&then).is_none_or(|origin_then| origin(self) != Some(origin_then))
+            && let Secrets::Open { headers, .. } = &mut then.secrets
+        {
+            headers.clear();
+        }
+        then
     }
 
     /// Whether it is a customer's own endpoint.
@@ -125,6 +132,10 @@ impl Receiver {
             Secrets::Damaged => Readable::Never,
         }
     }
+}
+
+fn origin_of(url: &str) -> Option<url::Origin> {
+    url::Url::parse(url).map(|url| url.origin()).ok()
 }
 
 fn is_webhook(provider: &str) -> bool {
@@ -348,4 +359,32 @@ fn open(
     let headers = of(Purpose::Headers).next().map(|one| one.sealed.as_str());
     let headers = CustomHeaders::open(keys, &place(Purpose::Headers), headers)?;
     Ok(Secrets::Open { signing: signing.collect::<Result<_, _>>()?, headers: headers.to_map() })
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn headers_go_to_the_address_that_they_were_set_for_and_nowhere_else() {
+        let mut today = Receiver::for_tests(1);
+        today.connection.metadata = json!({ "webhook_url": "https://new.example/hook" });
+        let headers = HeaderMap::from_iter([(
+            "x-key".parse().expect("a name"),
+            HeaderValue::from_static("k"),
+        )]);
+        today.secrets = Secrets::Open { signing: Vec::new(), headers };
+        let then = |url: &str| today.with_settings(&json!({ "webhook_url": url }));
+        assert_eq!(then("https://new.example/old").headers().len(), 1);
+        for elsewhere in
+            ["https://old.example/hook", "http://new.example/hook", "https://new.example:444/"]
+        {
+            assert_eq!(then(elsewhere).headers().len(), 0, "{elsewhere}");
+        }
+        assert_eq!(today.with_settings(&json!({})).headers().len(), 0);
+        assert_eq!(today.headers().len(), 1);
+    }
 }

@@ -67,6 +67,30 @@ async fn b6_a_retry_says_the_same_as_the_attempt_that_was_handed_over() {
     assert!(world.receiver.unverified().is_empty());
 }
 
+/// B14: an event that is refused for its key, in the same commit as the one that has it, lends it nothing:
+/// what is sent is what was recorded.
+#[tokio::test]
+async fn b14_a_conflict_in_the_same_commit_changes_nothing_of_what_is_sent() {
+    let world = World::builder().together().start().await;
+    caught_up(&world).await;
+    let org = new_id();
+    world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    let keyed = |key: usize, marker: &str| {
+        let mut body = event(org, "test.keyed", json!({ "marker": marker }));
+        body["idempotency_key"] = json!(key.to_string());
+        body
+    };
+    let before = world.apis[0].metric(HANDED).await;
+    let some: Vec<_> = (0..10)
+        .flat_map(|key| [keyed(key, "first"), keyed(key, "first"), keyed(key, "other")])
+        .collect();
+    world.relay.emit_batch(&some).await;
+    world.run_until_idle().await;
+    assert!(world.apis[0].metric(HANDED).await > before, "some were handed over");
+    let markers: Vec<_> = world.receiver.arrivals("/hook").iter().map(|one| one.marker()).collect();
+    assert_eq!(markers, ["first"; 10]);
+}
+
 /// F1, F6: killed with acknowledged events in its hands, and started again: nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f1_f6_a_process_that_does_both_is_killed_under_load() {
