@@ -15,6 +15,7 @@ create table relay.replay_jobs (
     considered bigint not null default 0,
     replayed bigint not null default 0,
     skipped_by_reason jsonb not null default '{}',
+    withdrawing boolean not null default false,
     failures smallint not null default 0,
     next_at timestamptz not null default now(),
     version bigint not null default 1,
@@ -34,18 +35,22 @@ create table relay.replay_jobs (
     constraint replay_jobs_running_is_counted check (status <> 'running' or total is not null),
     constraint replay_jobs_paused_has_a_time check ((status = 'paused') = (paused_at is not null)),
     constraint replay_jobs_end_has_a_time
-        check ((status in ('completed', 'cancelled', 'failed')) = (finished_at is not null))
+        check ((status in ('completed', 'cancelled', 'failed')) = (finished_at is not null)),
+    constraint replay_jobs_withdrawing_is_cancelled check (not withdrawing or status = 'cancelled')
 ) with (fillfactor = 70);
 comment on table relay.replay_jobs is
     'One row for each replay of many deliveries. Whoever works on one has its row locked, and moves it on in the transaction that makes deliveries due.';
 comment on column relay.replay_jobs.position is 'The last delivery that was looked at: they are gone through in the order of their ids.';
 comment on column relay.replay_jobs.bound is 'Where they end: nothing is looked at that was promised later.';
 comment on column relay.replay_jobs.counted is 'How many were counted so far, while that goes on.';
+comment on column relay.replay_jobs.withdrawing is
+    'It was called off, and what it promised is being taken back; position is then the last that was looked at for that.';
 comment on column relay.replay_jobs.failures is 'How often in a row it could not be moved on.';
 comment on column relay.replay_jobs.next_at is 'When it is moved on next: this is how its rate is kept.';
 comment on column relay.replay_jobs.version is 'The number of its last event in the log.';
 create index replay_jobs_of_organization on relay.replay_jobs (organization_id, id);
-create index replay_jobs_under_way on relay.replay_jobs (next_at) where status in ('counting', 'running');
+create index replay_jobs_under_way on relay.replay_jobs (next_at)
+    where status in ('counting', 'running') or withdrawing;
 
 -- Appended by settlements, which must not wait for each other: what is counted is their sum.
 create table relay.replay_outcomes (
@@ -57,11 +62,14 @@ create table relay.replay_outcomes (
 comment on table relay.replay_outcomes is 'How deliveries ended that a replay made due; one row for each batch of settlements.';
 create index replay_outcomes_of_replay on relay.replay_outcomes (replay_id);
 
-alter table relay.outbox add column replay_id uuid, add column connection_version bigint;
+alter table relay.outbox add column replay_id uuid, add column replay_promised boolean not null default false,
+    add column connection_version bigint;
 comment on column relay.outbox.replay_id is 'The replay of many that made it due, if one did.';
+comment on column relay.outbox.replay_promised is
+    'Nobody but that replay asked for it, so that it is taken back when that is called off.';
 comment on column relay.outbox.connection_version is
     'It is sent with the settings that its connection had at this version; null: with those it has.';
-create index outbox_of_replay on relay.outbox (replay_id) where replay_id is not null;
+create index outbox_of_replay on relay.outbox (replay_id, delivery_id) where replay_id is not null;
 
 -- What did not arrive, by organization: the many deliveries that arrived are not in it. Days to come
 -- get it when they are attached; of the days that are there only the empty ones, at once.

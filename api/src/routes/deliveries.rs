@@ -114,8 +114,11 @@ pub(crate) struct DeliveryPage {
 pub(crate) struct DeliveryWithAttempts {
     #[serde(flatten)]
     delivery: DeliveryItem,
-    /// The first one first.
+    /// The newest 200, the first one first.
     attempt_list: Vec<AttemptItem>,
+    /// How many older attempts there are.
+    #[schema(example = 0)]
+    attempts_omitted: i64,
     /// The event's data, byte for byte; null once the event is no longer kept.
     #[schema(value_type = Option<Object>)]
     data: Option<Box<RawValue>>,
@@ -178,6 +181,7 @@ pub(crate) async fn show(
     Ok(Json(DeliveryWithAttempts {
         delivery: detail.delivery.into(),
         attempt_list: detail.attempts.into_iter().map(AttemptItem::from).collect(),
+        attempts_omitted: detail.attempts_omitted,
         data: detail.data,
     }))
 }

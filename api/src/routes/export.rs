@@ -1,12 +1,17 @@
 //! Deliveries as a CSV file: all that a filter finds, written while it is read.
 
-use std::io;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
     extract::{RawQuery, State},
     http::{
-        HeaderValue,
+        HeaderValue, StatusCode,
         header::{CONTENT_DISPOSITION, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
@@ -19,7 +24,10 @@ use engine::{
     ids::OrganizationId,
 };
 use futures_util::stream;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 use uuid::Uuid;
 
 use super::deliveries::query::{Paged, read};
@@ -32,6 +40,10 @@ use crate::{
 
 /// The most rows of a file.
 const ROWS_MAX: usize = 100_000;
+/// How many an organization may have under way at once in one process.
+const EXPORTS_MAX: usize = 2;
+/// How long one may take; then it is cut off.
+const TIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// How many parts wait for a caller who reads slowly.
 const PARTS_WAITING_MAX: usize = 2;
 
@@ -89,7 +101,8 @@ pub(crate) struct ExportQuery {
 
 /// Export deliveries
 ///
-/// A CSV file of the deliveries that the filters of the list find, the newest first, at most 100,000.
+/// A CSV file of the deliveries that the filters of the list find, the newest first, at most 100,000. One
+/// that takes longer than ten minutes is cut off, and the connection with it.
 /// Cells that a spreadsheet could take for a formula begin with an apostrophe.
 #[utoipa::path(
     get, operation_id = "export_deliveries", path = "/api/organizations/{org}/deliveries/export", tag = "Deliveries",
@@ -99,6 +112,7 @@ pub(crate) struct ExportQuery {
         (status = 401, body = ErrorBody, description = "`unauthorized`"),
         (status = 404, body = ErrorBody, description = "`not_found`"),
         (status = 422, description = "`unknown_filter` or `invalid_filter`; the sentence names it", body = ErrorBody),
+        (status = 429, description = "`too_many_exports`: two of this organization are under way", body = ErrorBody),
     ),
 )]
 pub(crate) async fn download(
@@ -108,31 +122,81 @@ pub(crate) async fn download(
 ) -> Result<Response, ApiError> {
     let filter = DeliveryFilter { limit: PAGE_MAX, ..read(query.as_deref(), Paged::No)? };
     let organization_id = member.organization_id;
-    // The first part is read before the answer begins: what goes wrong now can still be said.
+    let turn = Turn::take(organization_id).ok_or_else(too_many)?;
+    let deadline = Instant::now() + TIME_MAX;
+    // The first page is read before the answer begins: what goes wrong now can still be said.
     let mut export = Export::new(app.engine().clone(), organization_id, filter);
-    let first = export.next_part().await?;
+    let first = export.next_page().await?;
     let (parts, receiver) = mpsc::channel(PARTS_WAITING_MAX);
     // In a task of its own: a caller who leaves must not cut a query off.
     tokio::spawn(async move {
-        let mut part = Ok(first);
-        while let Some(text) = part.transpose() {
-            let failed = text.as_ref().err().map(|error: &DbError| {
-                tracing::warn!(organization.id = %organization_id, error = %error, "an export was cut off");
-            });
-            if parts.send(text.map_err(io::Error::other)).await.is_err() || failed.is_some() {
-                return;
-            }
-            part = export.next_part().await;
+        let _turn = turn;
+        if let Err(error) = export.tell(first, &parts, deadline).await {
+            tracing::warn!(organization.id = %organization_id, error = %error, "an export was cut off");
         }
     });
-    let body = stream::unfold(receiver, async |mut receiver| {
-        receiver.recv().await.map(|part| (part, receiver))
+    let body = stream::unfold(Some(receiver), async |receiver| {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Part::Lines(lines)) => Some((Ok(lines), Some(receiver))),
+            Some(Part::End) => None,
+            // A file that was cut off must not look whole.
+            None => Some((Err(io::Error::other("the export was cut off")), None)),
+        }
     });
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present")),
         (CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"deliveries.csv\"")),
     ];
     Ok((headers, Body::from_stream(body)).into_response())
+}
+
+fn too_many() -> ApiError {
+    ApiError {
+        retry_after: Some(Duration::from_secs(30)),
+        ..ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_exports",
+            "Two exports of this organization are under way. Wait for one to end",
+        )
+    }
+}
+
+/// How many exports of each organization are under way in this process.
+static UNDER_WAY: LazyLock<Mutex<HashMap<OrganizationId, usize>>> = LazyLock::new(Mutex::default);
+
+/// Leave to export, until it is dropped.
+#[derive(Debug)]
+struct Turn(OrganizationId);
+
+impl Turn {
+    fn take(organization_id: OrganizationId) -> Option<Self> {
+        let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = under_way.entry(organization_id).or_default();
+        (*count < EXPORTS_MAX).then(|| {
+            *count += 1;
+            Self(organization_id)
+        })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = under_way.entry(self.0) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// What the body is told. Where nobody says that it is the end, it was cut off.
+#[derive(Debug)]
+enum Part {
+    Lines(String),
+    End,
 }
 
 /// An export under way.
@@ -155,23 +219,46 @@ impl Export {
         Self { engine, organization_id, filter, csv, rows_left: ROWS_MAX, is_over: false }
     }
 
-    /// The next lines; `None` after the last ones.
-    async fn next_part(&mut self) -> Result<Option<String>, DbError> {
-        while !self.is_over {
-            let page = delivery::list(&self.engine, self.organization_id, &self.filter).await?;
-            for item in page.items.iter().take(self.rows_left) {
-                row(&mut self.csv, item);
-            }
-            self.rows_left = self.rows_left.saturating_sub(page.items.len());
-            self.filter.before = page.next;
-            self.is_over = page.next.is_none() || self.rows_left == 0;
-            let part = self.csv.take();
-            if !part.is_empty() {
-                return Ok(Some(part));
-            }
+    /// The lines of the next page, which may be none.
+    async fn next_page(&mut self) -> Result<String, DbError> {
+        let page = delivery::list(&self.engine, self.organization_id, &self.filter).await?;
+        for item in page.items.iter().take(self.rows_left) {
+            row(&mut self.csv, item);
         }
-        Ok(None)
+        self.rows_left = self.rows_left.saturating_sub(page.items.len());
+        let goes_on = page.next.is_some() && page.next != self.filter.before && self.rows_left > 0;
+        self.filter.before = page.next;
+        self.is_over = !goes_on;
+        Ok(self.csv.take())
     }
+
+    /// Tells one page after the other, while somebody listens and there is time.
+    async fn tell(
+        &mut self,
+        first: String,
+        parts: &mpsc::Sender<Part>,
+        deadline: Instant,
+    ) -> Result<(), DbError> {
+        let mut lines = first;
+        loop {
+            if !lines.is_empty() && !told(parts, Part::Lines(lines), deadline).await {
+                return Ok(());
+            }
+            if self.is_over {
+                told(parts, Part::End, deadline).await;
+                return Ok(());
+            }
+            if parts.is_closed() || Instant::now() >= deadline {
+                return Ok(());
+            }
+            lines = self.next_page().await?;
+        }
+    }
+}
+
+/// Whether a part was taken, in time.
+async fn told(parts: &mpsc::Sender<Part>, part: Part, deadline: Instant) -> bool {
+    matches!(timeout_at(deadline, parts.send(part)).await, Ok(Ok(())))
 }
 
 fn row(csv: &mut Csv, item: &DeliveryView) {
@@ -202,6 +289,32 @@ fn row(csv: &mut Csv, item: &DeliveryView) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_organization_has_two_exports_at_once() {
+        let (one, other) = (OrganizationId(Uuid::from_u128(1)), OrganizationId(Uuid::from_u128(2)));
+        let first = Turn::take(one).expect("the first");
+        let second = Turn::take(one).expect("the second");
+        assert!(Turn::take(one).is_none());
+        let of_other = Turn::take(other).expect("another organization's");
+        drop(first);
+        let again = Turn::take(one).expect("one has ended");
+        assert!(Turn::take(one).is_none());
+        drop((second, again, of_other));
+        let under_way = UNDER_WAY.lock().expect("nobody panicked");
+        assert!(!under_way.contains_key(&one) && !under_way.contains_key(&other));
+    }
+
+    /// Nothing is read for somebody who left, or for ever for somebody who does not read.
+    #[tokio::test]
+    async fn a_part_is_told_only_to_who_listens_in_time() {
+        let (parts, mut receiver) = mpsc::channel(1);
+        assert!(told(&parts, Part::End, Instant::now() + TIME_MAX).await);
+        assert!(!told(&parts, Part::End, Instant::now()).await, "nobody took the one before");
+        assert!(receiver.recv().await.is_some());
+        drop(receiver);
+        assert!(!told(&parts, Part::End, Instant::now() + TIME_MAX).await, "nobody listens");
+    }
 
     #[test]
     fn every_row_has_every_column() {

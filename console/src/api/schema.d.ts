@@ -426,7 +426,8 @@ export interface paths {
         };
         /**
          * Export deliveries
-         * @description A CSV file of the deliveries that the filters of the list find, the newest first, at most 100,000.
+         * @description A CSV file of the deliveries that the filters of the list find, the newest first, at most 100,000. One
+         *     that takes longer than ten minutes is cut off, and the connection with it.
          *     Cells that a spreadsheet could take for a formula begin with an apostrophe.
          */
         get: operations["export_deliveries"];
@@ -996,7 +997,7 @@ export interface components {
         AttemptRequest: {
             /**
              * @description The bytes that the signatures are over, or the beginning of what a provider was sent. Null where
-             *     it was empty, and where it cannot be shown as it was, since the event is no longer kept or would
+             *     it was empty, where the attempt was put off and does not count, and where it cannot be shown as it was, since the event is no longer kept or would
              *     be written in other words today.
              */
             body?: string | null;
@@ -1587,8 +1588,14 @@ export interface components {
         };
         /** @description A delivery with its history. */
         DeliveryDetail: components["schemas"]["Delivery"] & {
-            /** @description The first one first. */
+            /** @description The newest 200, the first one first. */
             attempt_list: components["schemas"]["Attempt"][];
+            /**
+             * Format: int64
+             * @description How many older attempts there are.
+             * @example 0
+             */
+            attempts_omitted: number;
             /** @description The event's data, byte for byte; null once the event is no longer kept. */
             data?: Record<string, unknown> | null;
         };
@@ -3897,6 +3904,15 @@ export interface operations {
             };
             /** @description `unknown_filter` or `invalid_filter`; the sentence names it */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `too_many_exports`: two of this organization are under way */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

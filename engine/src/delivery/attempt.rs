@@ -160,7 +160,7 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
             return unsent(claimed, &receiver, settlement);
         }
     };
-    let mut attempted = if receiver.is_webhook() {
+    let attempted = if receiver.is_webhook() {
         webhook::send(engine, &claimed, &receiver, &event).await
     } else if receiver.keeps_tickets() && event.is_about_connection() {
         Outcome::Judged(Verdict::NothingToDo("not_for_tickets")).into()
@@ -168,11 +168,13 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
         // Boxed: it is large, and most attempts are the other kind.
         Box::pin(fold::send(engine, provider, &claimed, &receiver, &event, ticket_key)).await
     };
-    let details = attempted.exchange.as_mut().and_then(|exchange| {
+    let mut settled = conclude(claimed, &receiver, attempted, engine.config.breaker_open);
+    // What is put off uncharged may be so a thousand times.
+    let is_put_off = matches!(settled.settlement, Settlement::Deferred(..));
+    let details = settled.exchange.as_mut().and_then(|exchange| {
         exchange.timing.queue = queued;
-        exchange.take_details()
+        exchange.take_details(!is_put_off)
     });
-    let settled = conclude(claimed, &receiver, attempted, engine.config.breaker_open);
     let settled = if is_original { about_the_past(settled) } else { settled };
     let others = digest::ends_with(&settled, others, receiver.schedule.span(), clock::now());
     Settled { others, details, ..settled }

@@ -128,6 +128,11 @@ impl Sent {
             body: (!kept.is_empty()).then(|| kept.to_owned()),
         }
     }
+
+    /// The same, with no more of the body than that there was one.
+    pub(super) fn without_body(self) -> Self {
+        Self { is_cut: self.is_cut || self.body.is_some(), body: None, ..self }
+    }
 }
 
 /// The beginning of the SHA-256 of a body: that two are the same is then beyond doubt between versions
@@ -249,7 +254,12 @@ mod tests {
         assert!(!details.to_json().contains("s3cret"), "{}", details.to_json());
         assert!(details.answer.contains(&("Content-Type".into(), "text/plain".into())));
         let empty = Sent::call(&Method::GET, &at, &HeaderMap::new(), b"", &masks);
-        assert_eq!((empty.body, empty.is_cut), (None, false));
+        assert_eq!((&empty.body, empty.is_cut), (&None, false));
+        assert!(!empty.without_body().is_cut);
+        let short = Sent::call(&Method::POST, &at, &HeaderMap::new(), b"{}", &masks);
+        assert_eq!((short.body.as_deref(), short.is_cut), (Some("{}"), false));
+        let rest = short.without_body();
+        assert_eq!((rest.body, rest.is_cut, rest.method.as_str()), (None, true, "POST"));
     }
 
     #[test]

@@ -97,10 +97,11 @@ impl Exchange {
         Self { sent, ..self }
     }
 
-    /// What is kept for people who look, as it is stored.
+    /// What is kept for people who look, as it is stored: with the body that was sent, or without.
     #[must_use]
-    pub(super) fn take_details(&mut self) -> Option<String> {
+    pub(super) fn take_details(&mut self, with_body: bool) -> Option<String> {
         let sent = self.sent.take()?;
+        let sent = if with_body { sent } else { sent.without_body() };
         Some(Details::new(self.timing, sent, std::mem::take(&mut self.answer)).to_json())
     }
 }

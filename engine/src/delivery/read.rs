@@ -74,9 +74,11 @@ pub struct DeliveryDetail {
     /// The delivery as it stands.
     #[serde(flatten)]
     pub delivery: DeliveryView,
-    /// Its attempts, the first one first.
+    /// Its newest attempts, the first one first.
     #[serde(rename = "attempt_list")]
     pub attempts: Vec<AttemptView>,
+    /// How many older ones there are.
+    pub attempts_omitted: i64,
     /// The event's data, byte for byte; `None` once the event is no longer kept.
     pub data: Option<Box<RawValue>>,
 }
@@ -91,8 +93,9 @@ pub async fn find(
         return Ok(None);
     };
     let event = attempts::event_of(engine, organization_id, delivery.event_id).await?;
-    let attempts = attempts::of(engine, organization_id, id, event.as_ref()).await?;
+    let (attempts, attempts_omitted) =
+        attempts::of(engine, organization_id, id, event.as_ref()).await?;
     let text = event.and_then(|event| String::from_utf8(event.payload.into()).ok());
     let data = text.and_then(|payload| RawValue::from_string(payload).ok());
-    Ok(Some(DeliveryDetail { delivery, attempts, data }))
+    Ok(Some(DeliveryDetail { delivery, attempts, attempts_omitted, data }))
 }

@@ -130,7 +130,7 @@ async fn replay_once(
         sqlx::query!(
             "update relay.outbox set due_at = now(), shard = relay.shard_of(connection_id), class = 2,
                     step = 0, lease = null, lease_until = null, waiting_for = null,
-                    connection_version = null
+                    connection_version = null, replay_id = null, replay_promised = false
              where organization_id = $1 and delivery_id = $2",
             organization_id.0,
             id.0,
@@ -155,16 +155,21 @@ async fn replay_once(
         .execute(&mut *tx)
         .await?;
         if promised.rows_affected() == 0 {
-            // Either its event is gone, or somebody else's replay came first and serves both.
-            let exists: bool = sqlx::query_scalar!(
-                r#"select exists (select from relay.outbox
-                   where organization_id = $1 and delivery_id = $2) as "exists!""#,
+            // Somebody else's replay came first and serves both: it is no longer taken back when that
+            // is called off. Or it is over already, or the event is gone: both show at a second look.
+            let shared = sqlx::query!(
+                "update relay.outbox set replay_promised = false
+                 where organization_id = $1 and delivery_id = $2",
                 organization_id.0,
                 id.0,
             )
-            .fetch_one(&mut *tx)
+            .execute(&mut *tx)
             .await?;
-            return if exists { Ok(()) } else { Err(ReplayError::EventExpired.into()) };
+            if shared.rows_affected() == 0 {
+                return Err(TryError::Moved);
+            }
+            tx.commit().await?;
+            return Ok(());
         }
     }
     let event = ConnectionEvent::DeliveryReplayed {

@@ -11,7 +11,7 @@ mod room;
 
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 pub use self::{position::Position, reader::Update, replays::ReplayProgress};
 use crate::{db::DbError, engine::Engine, ids::OrganizationId};
@@ -20,6 +20,8 @@ use crate::{db::DbError, engine::Engine, ids::OrganizationId};
 pub const WATCHERS_MAX: usize = 20;
 /// How many may be asking to watch at once.
 const JOINING_MAX: usize = 64;
+/// How many may be told at once what they missed; the others wait for their turn.
+const CATCHING_UP_MAX: usize = 2;
 
 /// Why somebody cannot watch.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,7 @@ impl Batch {
 pub struct Live {
     engine: Engine,
     door: mpsc::Sender<room::Join>,
+    catching_up: Arc<Semaphore>,
 }
 
 impl Live {
@@ -76,7 +79,7 @@ impl Live {
     pub fn start(engine: Engine) -> Self {
         let (door, joining) = mpsc::channel(JOINING_MAX);
         tokio::spawn(room::run(engine.clone(), joining));
-        Self { engine, door }
+        Self { engine, door, catching_up: Arc::new(Semaphore::new(CATCHING_UP_MAX)) }
     }
 
     /// Watches an organization from now on, or from a position of its own.
@@ -104,9 +107,10 @@ impl Live {
         since: &Position,
         from: &Position,
     ) -> Result<News, DbError> {
-        if !since.can_go_on_at(from) {
+        if !since.can_go_on_at(from) || !since.is_near(from) {
             return Ok(News::Skipped(from.clone()));
         }
+        let _turn = self.catching_up.acquire().await;
         let batch = reader::between(&self.engine, organization_id, since, from).await?;
         Ok(News::from(Arc::new(batch)))
     }

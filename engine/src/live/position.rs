@@ -8,6 +8,9 @@ use crate::tail::Seen;
 
 /// For how long somebody may go on from a position, in seconds.
 const GOES_ON: i64 = 5 * 60;
+/// The most transactions between a position and where it goes on, so that a made-up one has nobody read
+/// all that happened.
+const TRANSACTIONS_MAX: i64 = 50_000;
 /// The most transactions that can have been open. Text with more is none of ours.
 const OPEN_MAX: usize = 1_000;
 
@@ -39,6 +42,11 @@ impl Position {
     pub(super) fn can_go_on_at(&self, now: &Self) -> bool {
         (0..=GOES_ON).contains(&(now.at.saturating_sub(self.at)))
             && !self.seen.is_foreign_to(&now.seen)
+    }
+
+    /// Whether there is little enough between this and `now` to be read at once.
+    pub(super) fn is_near(&self, now: &Self) -> bool {
+        now.seen.below.saturating_sub(self.seen.below) <= TRANSACTIONS_MAX
     }
 }
 
@@ -113,5 +121,14 @@ mod tests {
         assert!(!position(699, 1, &[]).can_go_on_at(&now), "too old");
         assert!(!position(1_001, 1, &[]).can_go_on_at(&now), "of the future");
         assert!(!position(1_000, 501, &[]).can_go_on_at(&now), "of another database");
+    }
+
+    /// A made-up position costs no more than a true one.
+    #[test]
+    fn one_with_too_much_behind_it_is_not_near() {
+        let now = position(1_000, TRANSACTIONS_MAX + 500, &[]);
+        assert!(position(1_000, 500, &[]).is_near(&now));
+        assert!(!position(1_000, 499, &[]).is_near(&now));
+        assert!(!position(1_000, 0, &[499]).is_near(&now));
     }
 }

@@ -85,7 +85,7 @@ pub(super) async fn since(
     Ok(Read { batches, position, is_gap })
 }
 
-/// What happened in one organization between two positions.
+/// What happened in one organization between two positions that are [near](Position::is_near).
 pub(super) async fn between(
     engine: &Engine,
     organization_id: OrganizationId,

@@ -6,6 +6,7 @@
 //! with the process, and nobody writes without it.
 
 mod batch;
+mod withdraw;
 
 use std::time::Duration;
 
@@ -69,6 +70,7 @@ pub async fn step(engine: &Engine) -> Result<Step, sqlx::Error> {
     let Some(job) = take(&mut tx).await? else { return Ok(Step::Idle) };
     let moved = match job.status {
         ReplayStatus::Counting => count(&mut tx, &job).await,
+        ReplayStatus::Cancelled => withdraw::run(&mut tx, &job).await,
         _ => batch::run(&mut tx, &job).await,
     };
     let moved = match moved {
@@ -85,7 +87,7 @@ pub async fn step(engine: &Engine) -> Result<Step, sqlx::Error> {
             }
             Ok(Step::Moved(job.id))
         }
-        Err(error) if db::is_unavailable(&error) => Err(error),
+        Err(error) if db::is_unavailable(&error) && !took_too_long(&error) => Err(error),
         Err(error) => {
             tracing::error!(replay.id = %job.id, error = %error, "a replay could not be moved on");
             fail(engine, &job).await?;
@@ -94,14 +96,21 @@ pub async fn step(engine: &Engine) -> Result<Step, sqlx::Error> {
     }
 }
 
-/// The replay whose turn it is. One that somebody has in hand is passed over.
+/// Whether a statement ran into its timeout: that is the replay's doing, and must not stop the others.
+fn took_too_long(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "57014")
+}
+
+/// The replay whose turn it is; first those that were called off. One that somebody has in hand is
+/// passed over.
 async fn take(tx: &mut PgConnection) -> Result<Option<Job>, sqlx::Error> {
     let row = sqlx::query!(
         r#"select id, organization_id, status, selection as "selection: Json<Selection>",
                   configuration, rate_per_second, position, bound, created_at
            from relay.replay_jobs
-           where status in ('counting', 'running') and next_at <= now()
-           order by next_at limit 1
+           where (status in ('counting', 'running') or withdrawing) and next_at <= now()
+           order by withdrawing desc, next_at limit 1
            for no key update skip locked"#
     )
     .fetch_optional(tx)
@@ -150,17 +159,18 @@ async fn count(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::Error> {
     Ok(false)
 }
 
-/// Puts a replay off that could not be moved on, or gives it up when that goes on.
+/// Puts a replay off that could not be moved on, or gives it up when that goes on; but what it promised
+/// is taken back in the end, however often that fails.
 async fn fail(engine: &Engine, job: &Job) -> Result<(), sqlx::Error> {
     let mut tx = engine.db.work.begin().await?;
     let row = sqlx::query!(
         "update relay.replay_jobs
-         set failures = failures + 1, updated_at = now(),
+         set failures = least(failures + 1, $2), updated_at = now(),
              next_at = now() + interval '1 second' * (failures + 1) * (failures + 1),
-             status = case when failures + 1 >= $2 then 'failed' else status end,
-             finished_at = case when failures + 1 >= $2 then now() end,
-             version = version + (failures + 1 >= $2)::integer
-         where id = $1 and status in ('counting', 'running')
+             status = case when failures + 1 >= $2 and not withdrawing then 'failed' else status end,
+             finished_at = case when failures + 1 >= $2 and not withdrawing then now() else finished_at end,
+             version = version + (failures + 1 >= $2 and not withdrawing)::integer
+         where id = $1 and (status in ('counting', 'running') or withdrawing)
          returning status, version",
         job.id.0,
         FAILURES_MAX,

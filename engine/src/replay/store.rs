@@ -23,8 +23,6 @@ use crate::{
 
 /// The most replays of one organization that may be under way at once.
 pub const REPLAYS_MAX: i64 = 20;
-/// The most deliveries that are taken back when a replay is called off; more never wait.
-const WITHDRAWN_MAX: i64 = 60_000;
 /// Up to how many of a replay's deliveries that wait are counted.
 const WAITING_COUNTED_MAX: i64 = 100_000;
 /// The most replays of one page.
@@ -130,8 +128,8 @@ pub async fn list(
 }
 
 /// Pauses a replay, lets it go on, calls it off, or changes its rate, and records who did. A batch that
-/// is under way ends first. What it has made due is sent while it is paused; when it is called off, what
-/// was not tried yet is taken back, and stands as it did before.
+/// is under way ends first. What it has made due is sent while it is paused; when it is called off, a
+/// worker process takes back what was not tried yet, which stands as it did before.
 pub async fn change(
     engine: &Engine,
     organization_id: OrganizationId,
@@ -155,10 +153,7 @@ pub async fn change(
     if let Some(status) = decided.status {
         facts.push(match status {
             ReplayStatus::Paused => (Fact::Paused, json!({})),
-            ReplayStatus::Cancelled => {
-                let withdrawn = withdraw(&mut tx, organization_id, id).await?;
-                (Fact::Cancelled, json!({ "withdrawn": withdrawn }))
-            }
+            ReplayStatus::Cancelled => (Fact::Cancelled, json!({})),
             _ => (Fact::Resumed, json!({})),
         });
     }
@@ -171,7 +166,10 @@ pub async fn change(
              version = version + $4, updated_at = now(),
              next_at = case when $2 is null then next_at else now() end,
              paused_at = case when $2 is null then paused_at when $2 = 'paused' then now() end,
-             finished_at = case when $2 = 'cancelled' then now() else finished_at end
+             finished_at = case when $2 = 'cancelled' then now() else finished_at end,
+             withdrawing = withdrawing or coalesce($2 = 'cancelled', false),
+             failures = case when $2 = 'cancelled' then 0 else failures end,
+             position = case when $2 = 'cancelled' then relay.uuid7_floor('epoch') else position end
          where id = $1",
         id.0,
         decided.status.map(ReplayStatus::as_str),
@@ -186,54 +184,6 @@ pub async fn change(
     let changed = select(&mut tx, organization_id, Some(id), None, None, 1).await?.pop();
     tx.commit().await?;
     changed.ok_or(ReplaysError::NotFound("Replay"))
-}
-
-/// Takes back what a replay promised and nobody has tried yet: without its row in the outbox a delivery
-/// stands as its last attempt left it. What waited before the replay came stays.
-async fn withdraw(
-    tx: &mut PgConnection,
-    organization_id: OrganizationId,
-    id: ReplayId,
-) -> Result<i64, sqlx::Error> {
-    let withdrawn = sqlx::query!(
-        r#"
-        with untried as materialized (
-            select o.organization_id, o.delivery_id
-            from relay.outbox o
-            cross join lateral (
-                select a.settlement from relay.attempts a
-                where a.organization_id = o.organization_id and a.delivery_id = o.delivery_id
-                order by a.number desc, a.recorded_at desc limit 1
-            ) last
-            where o.organization_id = $1 and o.replay_id = $2 and o.lease is null and o.crashes = 0
-              and last.settlement not in ('retrying', 'parked')
-            limit $3
-            for update of o skip locked
-        )
-        delete from relay.outbox o using untried u
-        where o.organization_id = u.organization_id and o.delivery_id = u.delivery_id
-        "#,
-        organization_id.0,
-        id.0,
-        WITHDRAWN_MAX,
-    )
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
-    let withdrawn = i64::try_from(withdrawn).unwrap_or(0);
-    if withdrawn > 0 {
-        sqlx::query!(
-            "update relay.replay_jobs
-             set replayed = replayed - $2,
-                 skipped_by_reason = skipped_by_reason || jsonb_build_object('withdrawn', $2)
-             where id = $1",
-            id.0,
-            withdrawn,
-        )
-        .execute(tx)
-        .await?;
-    }
-    Ok(withdrawn)
 }
 
 /// Plans by index alone in this transaction, whatever the statistics say of tables that grow by the

@@ -314,6 +314,29 @@ async fn a_flood_is_not_told_one_by_one() {
     assert_eq!(told.name, "lagged");
 }
 
+/// A made-up position with very much behind it has nobody read all that: the lists are read anew.
+#[tokio::test]
+async fn a_position_too_far_back_is_answered_by_lagged() {
+    let world = World::builder().workers(0).start().await;
+    let org = new_id();
+    record(world.sql(), org, 1).await.expect("it is recorded");
+    sqlx::raw_sql(
+        "do $$ begin
+             for n in 1..51000 loop perform pg_current_xact_id(); commit; end loop;
+         end $$",
+    )
+    .execute(world.sql())
+    .await
+    .expect("many transactions end");
+    let id = Stream::open(&world, org, "", "").await.wait_for_id().await;
+    let (seconds, _) = id.split_once('-').expect("it begins with seconds");
+    let mut stream = Stream::open(&world, org, "", &format!("{seconds}-3-")).await;
+    let told = stream.next().await.expect("it is answered");
+    assert_eq!((told.name.as_str(), &told.data["goes_on"]), ("lagged", &json!(true)));
+    let recorded = record(world.sql(), org, 1).await.expect("it is recorded");
+    assert_eq!(stream.next().await.map(|told| told.id()).as_deref(), Some(&*recorded[0]));
+}
+
 /// Only so many watch one organization; who leaves makes room.
 #[tokio::test]
 async fn the_streams_of_an_organization_are_counted() {

@@ -50,7 +50,7 @@ pub(crate) struct RequestItem {
     #[schema(value_type = Vec<Vec<String>>)]
     headers: Vec<(String, String)>,
     /// The bytes that the signatures are over, or the beginning of what a provider was sent. Null where
-    /// it was empty, and where it cannot be shown as it was, since the event is no longer kept or would
+    /// it was empty, where the attempt was put off and does not count, and where it cannot be shown as it was, since the event is no longer kept or would
     /// be written in other words today.
     body: Option<String>,
     /// Whether more was sent than the body shown.

@@ -18,6 +18,9 @@ use crate::{
     outbox::Class,
 };
 
+/// How many attempts of a delivery are shown.
+const ATTEMPTS_MAX: i64 = 200;
+
 /// One request, or one settlement without a request.
 #[derive(Clone, Debug, Serialize)]
 pub struct AttemptView {
@@ -130,27 +133,33 @@ pub(super) async fn event_of(
     }))
 }
 
-/// The attempts, the first one first. Of custom webhooks, what was sent is told from the event.
+/// The newest attempts, the first one first, and how many there are before them. Of custom webhooks,
+/// what was sent is told from the event.
 pub(super) async fn of(
     engine: &Engine,
     organization_id: OrganizationId,
     delivery_id: DeliveryId,
     event: Option<&RecordedEvent>,
-) -> Result<Vec<AttemptView>, DbError> {
+) -> Result<(Vec<AttemptView>, i64), DbError> {
     let rows = sqlx::query!(
         r#"select number, class, started_at, duration_us::float8 / 1000 as duration_ms, status_code,
                   error_class, error, response_head, external_id, external_url, settlement, reason,
-                  next_due_at, connection_version, recorded_at, details
+                  next_due_at, connection_version, recorded_at, details,
+                  (select count(*) from relay.attempts
+                   where organization_id = $1 and delivery_id = $2) as "of_all!"
            from relay.attempts where organization_id = $1 and delivery_id = $2
-           order by number, recorded_at"#,
+           order by number desc, recorded_at desc limit $3"#,
         organization_id.0,
         delivery_id.0,
+        ATTEMPTS_MAX,
     )
     .fetch_all(&engine.db.api)
     .await?;
     let frontend_url = engine.config.frontend_url.as_ref();
-    Ok(rows
+    let omitted = rows.first().map_or(0, |row| row.of_all - rows.len() as i64);
+    let attempts = rows
         .into_iter()
+        .rev()
         .map(|row| {
             // What a newer version wrote may be in a form that this one does not know.
             let details = row.details.and_then(|text| serde_json::from_str::<Details>(&text).ok());
@@ -181,5 +190,6 @@ pub(super) async fn of(
                 timing,
             }
         })
-        .collect())
+        .collect();
+    Ok((attempts, omitted))
 }

@@ -161,6 +161,7 @@ pub(super) async fn search(
     }
     let source = Source::of(filter, connections.as_ref().map(Vec::len));
     let mut wanted = Wanted::new(organization_id, filter, connections);
+    let began_at = wanted.before;
     let mut found = Vec::with_capacity(limit);
     for candidates in source.steps() {
         let room = i64::try_from(limit - found.len()).unwrap_or(i64::MAX);
@@ -174,7 +175,12 @@ pub(super) async fn search(
             Some(reached) => wanted.before = reached.min(wanted.before),
         }
     }
-    Ok(Found { ids: found, next: Some(DeliveryId(wanted.before)) })
+    // Whoever went on from where this began would begin here for ever.
+    let next = (wanted.before < began_at).then_some(DeliveryId(wanted.before));
+    if next.is_none() {
+        tracing::warn!(organization.id = %organization_id, "a search got no further, and ends");
+    }
+    Ok(Found { ids: found, next })
 }
 
 /// The connections that the filter leaves, if it leaves only some: of this organization alone.

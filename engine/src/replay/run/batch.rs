@@ -118,7 +118,8 @@ async fn room(tx: &mut PgConnection, job: &Job) -> Result<i64, sqlx::Error> {
     Ok((FRESH_MAX - row.fresh).min(WAITING_MAX - row.waiting))
 }
 
-/// Brings forward what waits already and nobody has at this moment. Returns how many.
+/// Brings forward what waits already and nobody has at this moment. Returns how many. Two have asked for
+/// them then, so that they stay when one of the two is called off.
 async fn bring_forward(
     tx: &mut PgConnection,
     job: &Job,
@@ -145,7 +146,8 @@ async fn bring_forward(
         update relay.outbox o
         set due_at = now(), shard = relay.shard_of(o.connection_id), class = 2, step = 0,
             crashes = o.crashes + (o.lease is not null)::integer, lease = null, lease_until = null,
-            waiting_for = null, replay_id = $1, connection_version = free.connection_version
+            waiting_for = null, replay_id = coalesce(o.replay_id, $1), replay_promised = false,
+            connection_version = free.connection_version
         from free
         where o.organization_id = free.organization_id and o.delivery_id = free.delivery_id
         "#,
@@ -171,10 +173,10 @@ async fn promise(tx: &mut PgConnection, job: &Job, some: &[Again]) -> Result<i64
         r#"
         insert into relay.outbox (
             organization_id, delivery_id, connection_id, event_id, shard, class, attempt, due_at,
-            replay_id, connection_version
+            replay_id, replay_promised, connection_version
         )
         select $2, n.delivery_id, n.connection_id, n.event_id, relay.shard_of(n.connection_id), 2,
-               n.attempts, now() + n.place * interval '1 microsecond', $1, n.connection_version
+               n.attempts, now() + n.place * interval '1 microsecond', $1, true, n.connection_version
         from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::integer[], $7::bigint[])
              with ordinality
              as n(delivery_id, connection_id, event_id, attempts, connection_version, place)
@@ -188,9 +190,49 @@ async fn promise(tx: &mut PgConnection, job: &Job, some: &[Again]) -> Result<i64
         &attempts,
         &versions as &[Option<i64>],
     )
+    .execute(&mut *tx)
+    .await?;
+    let overtaken = take_back_overtaken(tx, job, some).await?;
+    Ok(i64::try_from(done.rows_affected().saturating_sub(overtaken)).unwrap_or(0))
+}
+
+/// Takes back what somebody else promised and sent between the look at the page and our promise: they
+/// made a request that the page does not know of. Nobody can any longer, as the rows are ours now; so
+/// this sees all of those. Returns how many.
+async fn take_back_overtaken(
+    tx: &mut PgConnection,
+    job: &Job,
+    some: &[Again],
+) -> Result<u64, sqlx::Error> {
+    let ids: Vec<Uuid> = some.iter().map(|one| one.delivery_id).collect();
+    let attempts: Vec<i32> = some.iter().map(|one| one.attempts).collect();
+    // The day is for whoever settled in a transaction that began long before ours, and bounds the look.
+    // The replay is compared so that its index is of no use: each row is looked up by its key.
+    let done = sqlx::query!(
+        r#"
+        with overtaken as materialized (
+            select n.organization_id, n.delivery_id
+            from unnest($2::uuid[], $3::uuid[], $4::integer[])
+                 as n(organization_id, delivery_id, attempts)
+            cross join lateral (
+                select from relay.attempts a
+                where a.organization_id = n.organization_id and a.delivery_id = n.delivery_id
+                  and a.number > n.attempts and a.recorded_at >= now() - interval '1 day'
+                limit 1
+            ) later
+        )
+        delete from relay.outbox o using overtaken n
+        where o.organization_id = n.organization_id and o.delivery_id = n.delivery_id
+          and o.replay_id is not distinct from $1
+        "#,
+        job.id.0,
+        &vec![job.organization_id.0; ids.len()],
+        &ids,
+        &attempts,
+    )
     .execute(tx)
     .await?;
-    Ok(i64::try_from(done.rows_affected()).unwrap_or(0))
+    Ok(done.rows_affected())
 }
 
 /// Writes how far the replay has come, and when its next batch is; after the last one it is over.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use reqwest::Method;
 use tests::{World, new_id};
 use uuid::Uuid;
 
@@ -158,4 +159,73 @@ async fn b40_a_search_finds_what_is_there_however_far_it_has_to_look() {
     }
     let of_day = "events?limit=200&since=2020-01-01T00:00:00Z&until=2021-01-01T00:00:00Z";
     assert!(all(&world, org, of_day, async || ()).await.is_empty());
+}
+
+/// B40: a delivery with more attempts than a search looks at is found by its last word, and holds up
+/// neither the pages behind it nor a file. It shows its newest attempts, and says how many there were.
+#[tokio::test]
+async fn b40_a_delivery_of_very_many_attempts_stops_no_search() {
+    let world = World::builder().workers(0).start().await;
+    let org = new_id();
+    for statement in [
+        "insert into relay.organization_integrations
+             (id, organization_id, provider, installation_id, display_name, version, connected_at)
+         values ($1, $1, 'slack', '1', 'C', 1, now())",
+        "create table public.promised as
+         select relay.uuid7_at(relay.uuid7_ticks(now() - make_interval(mins => n))) as delivery_id,
+                relay.uuid7() as event_id, n
+         from generate_series(1, 3) n",
+        "insert into relay.attempts (organization_id, delivery_id, number, connection_id, event_id, started_at,
+             duration_us, status_code, error_class, settlement, reason, next_due_at, recorded_at)
+         select $1, p.delivery_id, a, $1, p.event_id, now(), 1, 500, 'http_5xx',
+                case when a = 9000 then 'dead' else 'retrying' end,
+                case when a = 9000 then 'retries_exhausted' end, case when a < 9000 then now() end, now()
+         from public.promised p cross join generate_series(1, 9000) a
+         where p.n = 2",
+        "insert into relay.attempts (organization_id, delivery_id, number, connection_id, event_id, started_at,
+             duration_us, status_code, settlement, recorded_at)
+         select $1, delivery_id, 1, $1, event_id, now(), 1, 200, 'delivered', now()
+         from public.promised where n <> 2",
+        "analyze",
+    ] {
+        let query = sqlx::query(statement);
+        let query = if statement.contains("$1") { query.bind(org) } else { query };
+        query.execute(world.sql()).await.expect(statement);
+    }
+    for (query, count) in [
+        (String::new(), 3),
+        (format!("connection_id={org}"), 3),
+        (format!("connection_id={org}&status=delivered"), 2),
+        ("status=delivered&status=pending".to_owned(), 2),
+        ("status=dead&status=delivered".to_owned(), 3),
+        ("status=dead".to_owned(), 1),
+        ("error_class=http_5xx".to_owned(), 1),
+        ("class=live".to_owned(), 3),
+    ] {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        for page in 0.. {
+            assert!(page < 20, "{query}: it goes on for ever");
+            let path = format!("deliveries?limit=2&{query}&cursor={cursor}");
+            let mut answer = get(&world, org, &path).await;
+            found.append(answer["items"].as_array_mut().expect("items"));
+            match answer["next_cursor"].as_str() {
+                Some(next) => next.clone_into(&mut cursor),
+                None => break,
+            }
+        }
+        let ids = texts(&found, "id");
+        assert!(ids.is_sorted_by(|a, b| a > b), "{query}: the newest first, and nothing twice");
+        assert_eq!(ids.len(), count, "{query}");
+    }
+    let path = format!("/api/organizations/{org}/deliveries/export");
+    let file = world.relay.admin(org, Method::GET, &path, None).await.expect(200);
+    let lines = String::from_utf8(file.body.to_vec()).expect("it is UTF-8").lines().count();
+    assert_eq!(lines, 1 + 3);
+    let dead = &get(&world, org, "deliveries?status=dead").await["items"][0];
+    let id = dead["id"].as_str().expect("an id");
+    let shown = get(&world, org, &format!("deliveries/{id}")).await;
+    let attempts = shown["attempt_list"].as_array().expect("attempts");
+    let numbers: Vec<_> = attempts.iter().filter_map(|one| one["number"].as_i64()).collect();
+    assert_eq!(numbers, (8801..=9000).collect::<Vec<_>>());
+    assert_eq!(shown["attempts_omitted"], 8800);
 }

@@ -4,6 +4,7 @@ mod choosing;
 mod command_line;
 mod durable;
 mod originals;
+mod shared;
 mod steering;
 mod walls;
 

@@ -60,6 +60,10 @@ async fn b40b_a_paused_replay_makes_nothing_due_until_it_is_resumed() {
     assert_eq!(history[4].2, json!({ "considered": 200, "replayed": 200 }));
 }
 
+fn withdrawn(replay: &Value) -> i64 {
+    replay["skipped_by_reason"]["withdrawn"].as_i64().unwrap_or(0)
+}
+
 #[tokio::test]
 async fn b40b_a_cancelled_replay_takes_back_what_nobody_tried() {
     const TOTAL: i64 = 300;
@@ -72,8 +76,9 @@ async fn b40b_a_cancelled_replay_takes_back_what_nobody_tried() {
     let cancelled =
         patch(&world, org, id, &json!({ "status": "cancelled" })).await.expect(200).json();
     assert_eq!(cancelled["status"], "cancelled");
-    let withdrawn = cancelled["skipped_by_reason"]["withdrawn"].as_i64().unwrap_or(0);
-    assert!(withdrawn > 0, "{cancelled}");
+    // Two are on their way, and two more may have been taken meanwhile.
+    when(&world, org, id, |replay| withdrawn(replay) > 0 && number(replay, "still_waiting") <= 4)
+        .await;
     // Asking twice is harmless.
     patch(&world, org, id, &json!({ "status": "cancelled" })).await.expect(200);
     world.receiver.release();

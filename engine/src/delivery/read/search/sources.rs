@@ -118,7 +118,20 @@ async fn of_all(
             order by a.delivery_id desc limit $4
         ),
         said as materialized (
-            select distinct on (w.delivery_id) w.* from written w
+            select distinct on (w.delivery_id) w.* from (
+                select * from written
+                union all
+                -- Where all that was read is of one delivery, its last word may not be among it.
+                select l.* from (
+                    select delivery_id from written group by delivery_id having count(*) >= $4
+                ) m cross join lateral (
+                    select a.delivery_id, a.number, a.recorded_at, a.connection_id, a.event_id, a.class,
+                           a.settlement, a.error_class, a.external_id
+                    from relay.attempts a
+                    where a.organization_id = $1 and a.delivery_id = m.delivery_id and a.recorded_at >= $14
+                    order by a.number desc, a.recorded_at desc limit 1
+                ) l
+            ) w
             order by w.delivery_id desc, w.number desc, w.recorded_at desc
         ),
         happened as materialized (
@@ -133,8 +146,12 @@ async fn of_all(
                 select (select p.delivery_id from promised p order by p.delivery_id limit 1) as delivery_id
                 where (select count(*) from promised) >= $4
                 union all
-                -- Of the last delivery there may be more than was read.
-                select coalesce((select s.delivery_id from said s order by s.delivery_id offset 1 limit 1), $2)
+                -- Of the last delivery there may be more than was read, unless it is the only one.
+                select l.delivery_id from (
+                    select x.delivery_id from (
+                        select s.delivery_id from said s order by s.delivery_id limit 2
+                    ) x order by x.delivery_id desc limit 1
+                ) l
                 where (select count(*) from written) >= $4
                 union all
                 select relay.uuid7_floor(relay.uuid7_time(
@@ -173,7 +190,21 @@ async fn of_connections(
             ) w
         ),
         said as materialized (
-            select distinct on (w.delivery_id) w.* from written w
+            select distinct on (w.delivery_id) w.* from (
+                select * from written
+                union all
+                -- Where all that was read of one is of one delivery, its last word may not be among it.
+                select l.* from (
+                    select connection_id, delivery_id from written group by connection_id, delivery_id
+                    having count(*) >= greatest($4 / cardinality($6), 16)
+                ) m cross join lateral (
+                    select a.delivery_id, a.number, a.recorded_at, a.connection_id, a.event_id, a.class,
+                           a.settlement, a.error_class, a.external_id
+                    from relay.attempts a
+                    where a.organization_id = $1 and a.delivery_id = m.delivery_id and a.recorded_at >= $14
+                    order by a.number desc, a.recorded_at desc limit 1
+                ) l
+            ) w
             order by w.delivery_id desc, w.number desc, w.recorded_at desc
         ),"
         "reached as materialized (
@@ -181,10 +212,12 @@ async fn of_connections(
                 select (select p.delivery_id from promised p order by p.delivery_id limit 1) as delivery_id
                 where (select count(*) from promised) >= greatest($4, 8192)
                 union all
-                -- Of the last delivery of each there may be more than was read.
-                select coalesce((
-                    select s.delivery_id from said s where s.connection_id = w.connection_id
-                    order by s.delivery_id offset 1 limit 1), $2)
+                -- Of the last delivery of each there may be more than was read, unless it is the only one.
+                select (
+                    select x.delivery_id from (
+                        select s.delivery_id from said s where s.connection_id = w.connection_id
+                        order by s.delivery_id limit 2
+                    ) x order by x.delivery_id desc limit 1)
                 from written w group by w.connection_id
                 having count(*) >= greatest($4 / cardinality($6), 16)
             ) r order by r.delivery_id desc limit 1
