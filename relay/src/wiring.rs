@@ -127,7 +127,7 @@ pub(crate) fn api(
     api_with(settings, engine, listener, None, stop)
 }
 
-/// As [`api`]; with a session, the console signs in by itself.
+/// As [`api()`]; with a session, the console signs in by itself.
 pub(crate) fn api_with(
     settings: &Settings,
     engine: Engine,

@@ -3,7 +3,7 @@
 //! `selection` says which, `job` what can happen to a job; both are pure. `candidates` finds them page by
 //! page, `choose` says of each what becomes of it, `run` does that in the background, and `preview` tells
 //! it beforehand. `store` keeps the jobs, `audit` who asked for what. One delivery alone is the business
-//! of [`crate::delivery::replay`].
+//! of [`crate::delivery::replay()`].
 
 mod audit;
 mod candidates;
