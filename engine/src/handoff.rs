@@ -3,10 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -52,37 +49,46 @@ pub struct Group {
     pub deliveries: Vec<Handed>,
     /// Just before the statement that leased them was sent.
     pub asked_at: Instant,
+    /// Taken up until the pump has queued them.
+    pub room: Room,
 }
 
 /// The way from the committers to the pump.
 #[derive(Debug)]
 pub struct Handoff {
-    offer: Mutex<Option<Offer>>,
-    /// How many deliveries more the pump takes.
-    room: AtomicUsize,
+    state: Mutex<State>,
     groups: mpsc::UnboundedSender<Group>,
     receiver: Mutex<Option<mpsc::UnboundedReceiver<Group>>>,
 }
 
-/// The part of the pump's room that a commit may fill.
+#[derive(Debug, Default)]
+struct State {
+    offer: Option<Offer>,
+    /// How many deliveries more the pump takes.
+    room: usize,
+    /// How many of those are asked for by commits, or on their way to the pump.
+    taken: usize,
+}
+
+/// Part of the pump's room; given back when it goes.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
-    handoff: &'a Handoff,
+pub struct Room {
+    handoff: Arc<Handoff>,
+    deliveries: usize,
+}
+
+/// The room that a commit may fill.
+#[derive(Debug)]
+pub(crate) struct Asked {
     pub(crate) offer: Offer,
-    /// How many deliveries.
-    pub(crate) most: usize,
+    room: Room,
 }
 
 impl Default for Handoff {
     fn default() -> Self {
         // Unbounded, but never more than the room that the pump gave.
         let (groups, receiver) = mpsc::unbounded_channel();
-        Self {
-            offer: Mutex::default(),
-            room: AtomicUsize::new(0),
-            groups,
-            receiver: Mutex::new(Some(receiver)),
-        }
+        Self { state: Mutex::default(), groups, receiver: Mutex::new(Some(receiver)) }
     }
 }
 
@@ -95,32 +101,59 @@ impl Handoff {
 
     /// What the pump takes from now on; `None`: nothing.
     pub fn offer(&self, offer: Option<Offer>) {
-        *self.offers() = offer;
+        self.state().offer = offer;
     }
 
-    /// How many deliveries more it takes, in all.
-    pub fn room(&self, room: usize) {
-        self.room.store(room, Ordering::Relaxed);
+    /// How many deliveries more it takes, those on the way among them.
+    pub fn set_room(&self, room: usize) {
+        self.state().room = room;
     }
 
-    /// Asks for room before a commit. Committers share what there is.
-    pub(crate) fn ask(&self) -> Option<Asked<'_>> {
-        let offer = self.offers().clone()?;
-        let share = |room: usize| Some(room - (room / 2).min(HANDED_MAX));
-        let before = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, share).ok()?;
-        let most = (before / 2).min(HANDED_MAX);
-        (most > 0).then_some(Asked { handoff: self, offer, most })
+    /// Asks for room before a commit: half of what there is, for there may be another.
+    pub(crate) fn ask(self: &Arc<Self>) -> Option<Asked> {
+        let mut state = self.state();
+        let deliveries = (state.room.saturating_sub(state.taken) / 2).min(HANDED_MAX);
+        let offer = state.offer.clone().filter(|_| deliveries > 0)?;
+        state.taken += deliveries;
+        Some(Asked { offer, room: Room { handoff: self.clone(), deliveries } })
     }
 
-    fn offers(&self) -> MutexGuard<'_, Option<Offer>> {
-        self.offer.lock().expect("no holder of this lock panics")
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
     }
 }
 
-impl Asked<'_> {
-    /// Hands over what was committed; what is left if the pump has ended.
-    pub(crate) fn hand_over(self, group: Group) -> Result<(), Group> {
-        self.handoff.groups.send(group).map_err(|refused| refused.0)
+impl Room {
+    fn keep(&mut self, deliveries: usize) {
+        let left = self.deliveries.saturating_sub(deliveries);
+        self.deliveries -= left;
+        self.handoff.state().taken -= left;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.keep(0);
+    }
+}
+
+impl Asked {
+    /// How many deliveries may be handed over.
+    pub(crate) fn most(&self) -> usize {
+        self.room.deliveries
+    }
+
+    /// Hands over what was committed; gives it back if the pump has ended.
+    pub(crate) fn hand_over(
+        self,
+        deliveries: Vec<Handed>,
+        asked_at: Instant,
+    ) -> Result<(), Vec<Handed>> {
+        let Self { mut room, .. } = self;
+        room.keep(deliveries.len());
+        let handoff = room.handoff.clone();
+        let group = Group { deliveries, asked_at, room };
+        handoff.groups.send(group).map_err(|refused| refused.0.deliveries)
     }
 }
 
@@ -194,21 +227,64 @@ fn as_recorded(new: &NewEvent, id: EventId, recorded_at: Timestamp) -> RecordedE
 mod tests {
     use super::*;
 
+    fn offered() -> Arc<Handoff> {
+        let handoff = Arc::new(Handoff::default());
+        let (worker, shards) = (WorkerId::new(), Arc::new([1, 2]));
+        handoff.offer(Some(Offer { worker, shards, busy: Arc::default() }));
+        handoff
+    }
+
+    fn most(handoff: &Arc<Handoff>) -> Option<usize> {
+        handoff.ask().map(|asked| asked.most())
+    }
+
     #[test]
     fn nothing_is_asked_for_without_an_offer_or_room() {
-        let handoff = Handoff::default();
-        handoff.room(100);
-        assert!(handoff.ask().is_none(), "no pump is here");
-        let offer =
-            Offer { worker: WorkerId::new(), shards: Arc::new([1, 2]), busy: Arc::default() };
-        handoff.offer(Some(offer));
-        assert_eq!(handoff.ask().map(|asked| asked.most), Some(50));
-        assert_eq!(handoff.ask().map(|asked| asked.most), Some(25), "two commits share the room");
-        handoff.room(1);
-        assert!(handoff.ask().is_none());
-        handoff.room(10_000);
-        assert_eq!(handoff.ask().map(|asked| asked.most), Some(HANDED_MAX));
+        let handoff = Arc::new(Handoff::default());
+        handoff.set_room(100);
+        assert_eq!(most(&handoff), None, "no pump is here");
+        let handoff = offered();
+        assert_eq!(most(&handoff), None);
+        handoff.set_room(1);
+        assert_eq!(most(&handoff), None);
+        handoff.set_room(10_000);
+        assert_eq!(most(&handoff), Some(HANDED_MAX));
         handoff.offer(None);
-        assert!(handoff.ask().is_none());
+        assert_eq!(most(&handoff), None);
+    }
+
+    #[test]
+    fn commits_share_the_room_and_give_back_what_they_did_not_need() {
+        let handoff = offered();
+        handoff.set_room(100);
+        for _ in 0..50 {
+            assert_eq!(most(&handoff), Some(50), "a commit that hands nothing over takes nothing");
+        }
+        let first = handoff.ask().expect("there is room");
+        assert_eq!(most(&handoff), Some(25), "two share it");
+        let mut groups = handoff.receiver().expect("it is ours");
+        first.hand_over(Vec::new(), Instant::now()).expect("we listen");
+        assert_eq!(most(&handoff), Some(50));
+        drop(groups.try_recv());
+    }
+
+    #[test]
+    fn what_is_on_its_way_takes_up_room_until_it_is_queued() {
+        let handoff = offered();
+        handoff.set_room(100);
+        let mut groups = handoff.receiver().expect("it is ours");
+        let mut asked = handoff.ask().expect("there is room");
+        asked.room.keep(40);
+        // As a group of forty would; what is in it does not matter.
+        let Asked { room, .. } = asked;
+        let group = Group { deliveries: Vec::new(), asked_at: Instant::now(), room };
+        handoff.groups.send(group).expect("we listen");
+        // However often the pump says so, the room is not free.
+        handoff.set_room(100);
+        assert_eq!(most(&handoff), Some(30));
+        let group = groups.try_recv().expect("it came");
+        assert_eq!(most(&handoff), Some(30), "it is being prepared");
+        drop(group);
+        assert_eq!(most(&handoff), Some(50));
     }
 }

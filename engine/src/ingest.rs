@@ -17,7 +17,7 @@ use crate::{
     clock::Timestamp,
     db::{self, Db},
     event::NewEvent,
-    handoff::{Asked, Group, Handoff, Leased},
+    handoff::{Asked, Handed, Handoff, Leased},
     ids::EventId,
     metrics,
     outbox::{self, interval},
@@ -312,7 +312,7 @@ fn count_outcomes(outcomes: &[Result<Recorded, IngestError>]) {
 async fn append(
     log: &Log,
     events: &[&NewEvent],
-    asked: Option<Asked<'_>>,
+    asked: Option<Asked>,
 ) -> Result<Appended, sqlx::Error> {
     fn all<'a, T>(events: &[&'a NewEvent], of: impl Fn(&'a NewEvent) -> T) -> Vec<T> {
         events.iter().map(|event| of(event)).collect()
@@ -351,7 +351,7 @@ async fn append(
         offer.map(|offer| &*offer.shards).unwrap_or_default(),
         interval(log.lease),
         offer.map(|offer| &*offer.busy).unwrap_or_default(),
-        asked.as_ref().map_or(0, |asked| i32::try_from(asked.most).unwrap_or(i32::MAX)),
+        asked.as_ref().map_or(0, |asked| i32::try_from(asked.most()).unwrap_or(i32::MAX)),
     )
     .fetch_one(&log.pool)
     .await?;
@@ -369,8 +369,8 @@ async fn append(
             .map(|((id, _), event)| (*id, *event));
         let deliveries = leased.with_events(recorded, done.moment);
         metrics::handed_over(deliveries.len());
-        if let Err(group) = asked.hand_over(Group { deliveries, asked_at }) {
-            hand_back(log, &group).await;
+        if let Err(deliveries) = asked.hand_over(deliveries, asked_at) {
+            hand_back(log, &deliveries).await;
         }
     }
     let recorded = done.answers.iter().zip(&done.outcomes).map(|(id, outcome)| {
@@ -385,8 +385,8 @@ async fn append(
 }
 
 /// The pump has ended meanwhile: whoever looks next finds them.
-async fn hand_back(log: &Log, group: &Group) {
-    let held: Vec<_> = group.deliveries.iter().map(|handed| handed.claimed.held()).collect();
+async fn hand_back(log: &Log, deliveries: &[Handed]) {
+    let held: Vec<_> = deliveries.iter().map(|handed| handed.claimed.held()).collect();
     if let Err(error) = outbox::release(&log.settling, &held).await {
         tracing::warn!(error = %error, held = held.len(), "deliveries were not handed back; their leases run out");
     }

@@ -10,7 +10,7 @@ use std::{
 use engine::{
     Engine,
     delivery::{attempt::Prepared, prepare::prepare_handed},
-    handoff::{Group, Offer},
+    handoff::{Group, Offer, Room},
     schedule::Scheduler,
 };
 use tokio::{sync::mpsc, task::JoinSet};
@@ -27,7 +27,7 @@ pub(crate) struct Handed {
     shards: Arc<Shards>,
     /// `None` where another pump of this process took it.
     groups: Option<mpsc::UnboundedReceiver<Group>>,
-    preparing: JoinSet<Option<Vec<Prepared>>>,
+    preparing: JoinSet<Option<(Vec<Prepared>, Room)>>,
     offer_at: Instant,
 }
 
@@ -56,7 +56,7 @@ impl Handed {
             return;
         }
         let room = scheduler.room().saturating_sub(scheduler.outstanding());
-        self.engine.handoff.room(if is_behind { 0 } else { room });
+        self.engine.handoff.set_room(if is_behind { 0 } else { room });
         if now < self.offer_at {
             return;
         }
@@ -73,8 +73,8 @@ impl Handed {
         self.offer_at = now;
     }
 
-    /// Waits for what is ready to be queued.
-    pub(crate) async fn next(&mut self) -> Vec<Prepared> {
+    /// Waits for what is ready to be queued; its room is free when that has been done.
+    pub(crate) async fn next(&mut self) -> (Vec<Prepared>, Room) {
         loop {
             let Some(groups) = &mut self.groups else { return std::future::pending().await };
             tokio::select! {
@@ -111,11 +111,15 @@ fn hold(leases: &Leases, group: &Group) {
     leases.hold(&claimed, group.asked_at);
 }
 
-async fn prepare(engine: Engine, leases: Arc<Leases>, group: Group) -> Option<Vec<Prepared>> {
+async fn prepare(
+    engine: Engine,
+    leases: Arc<Leases>,
+    group: Group,
+) -> Option<(Vec<Prepared>, Room)> {
     let held: Vec<_> = group.deliveries.iter().map(|handed| handed.claimed.held()).collect();
     let preparing = {
         let engine = engine.clone();
         async move { prepare_handed(&engine, group.deliveries).await }
     };
-    apart(&engine, &leases, &held, preparing).await
+    Some((apart(&engine, &leases, &held, preparing).await?, group.room))
 }

@@ -170,7 +170,7 @@ impl Pump {
                         self.finished(id, outcome);
                     }
                 }
-                prepared = self.handed.next() => self.queue_handed(prepared),
+                (prepared, _room) = self.handed.next() => self.queue_handed(prepared),
                 Some(claimed) = claiming.join_next() => self.took(claimed.ok().flatten()),
                 () = shards.changed() => self.change_shards(),
                 Some(Ok((shards, known))) = self.reading.join_next() => self.learn(&shards, known),
