@@ -82,21 +82,21 @@ pub(super) async fn by_id(
                    case when o.shard < 0 then 'parked' else 'pending' end as status,
                    o.attempt as attempts, nullif(o.due_at, 'infinity') as next_due_at, a.status_code,
                    a.error_class, a.error,
-                   case when o.lease_until > now() then null
+                   case when o.shard >= 0 then (
+                            -- That it is sent, or has its time, is said by other columns.
+                            select w.reason from relay.waiting_because(
+                                o.waiting_for, o.due_at, o.lease_until,
+                                o.shard >= 64 and s.digest_minutes is not null,
+                                o.shard >= 64 and exists (
+                                    select from relay.outbox f where f.connection_id = o.connection_id
+                                      and f.shard >= 64 and f.event_id < o.event_id),
+                                s.rate_limit_count is not null, h.held_until, h.breaker_open_until
+                            ) as w(reason)
+                            where w.reason not in ('sending', 'scheduled', 'due'))
                         when o.waiting_for is not null then o.waiting_for
+                        when a.settlement = 'parked' then a.reason
                         -- Those that were parked with others have no attempt that says why.
-                        when o.shard < 0 and a.settlement is distinct from 'parked' then 'connection_error'
-                        when o.shard < 0 then a.reason
-                        when o.shard >= 64 and s.digest_minutes is not null then 'collected'
-                        when o.due_at > now() then null
-                        when h.breaker_open_until > now() then 'breaker_open'
-                        when h.held_until > now() then 'held'
-                        when o.shard >= 64 and exists (
-                            select from relay.outbox f where f.connection_id = o.connection_id
-                              and f.shard >= 64 and f.event_id < o.event_id
-                        ) then 'behind_another'
-                        when s.rate_limit_count is not null and o.due_at < now() - interval '1 second'
-                        then 'rate_limited' end as reason,
+                        else 'connection_error' end as reason,
                    a.external_id, a.external_url, o.class, a.recorded_at as updated_at
             from relay.outbox o
             left join lateral (
