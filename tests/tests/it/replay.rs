@@ -138,7 +138,8 @@ async fn b40a_what_is_being_sent_is_not_sent_twice_however_many_ask() {
 
 /// B39: what was given up on is not lost; nor does it come back by itself.
 #[tokio::test]
-async fn b40a_a_replay_of_an_event_that_is_no_longer_kept_is_answered_with_410() {
+async fn b40c_retention_takes_the_payload_and_leaves_the_attempts_and_a_replay_is_answered_with_410()
+ {
     let world = World::builder().start().await;
     let org = new_id();
     let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
@@ -150,6 +151,7 @@ async fn b40a_a_replay_of_an_event_that_is_no_longer_kept_is_answered_with_410()
     assert_eq!(world.outbox_len().await, 0);
     let delivery = world.relay.delivery(org, id).await;
     assert_eq!((&delivery["status"], &delivery["data"]), (&json!("delivered"), &Value::Null));
+    assert_eq!(delivery["attempt_list"][0]["status_code"], 200, "what was done is still told");
     tokio::time::timeout(Duration::from_secs(5), world.run_until_idle()).await.expect("it is idle");
 }
 

@@ -191,10 +191,10 @@ async fn without_a_destination_events_are_parked_until_one_is_chosen() {
     until(&world, "jira", &[Seen { is_open: true, comments: 0 }]).await;
 }
 
-/// B35: an event without a subject has no ticket's row to remember it. The answer to a later attempt is
+/// An event without a subject has no ticket's row to remember it. The answer to a later attempt is
 /// lost, the next one comes a second after, and Jira's search does not know the issue yet.
 #[tokio::test]
-async fn b35_a_lost_answer_of_a_late_attempt_makes_no_second_issue() {
+async fn a_lost_answer_of_a_late_attempt_makes_no_second_issue() {
     let waits = vec!["1s"; 20].join(",");
     let world = World::builder().providers().env("RELAY_RETRY_SCHEDULE", &waits).start().await;
     let org = new_id();
