@@ -45,7 +45,8 @@ export default defineConfig({
     proxy: {
       "/api": process.env.RELAY_URL ?? "http://127.0.0.1:3001",
       "/v1": process.env.RELAY_URL ?? "http://127.0.0.1:3001",
-      "/console/session": process.env.RELAY_URL ?? "http://127.0.0.1:3001",
+      // It answers only pages of the address that it is asked at: so that has to stay.
+      "/console/session": { target: process.env.RELAY_URL ?? "http://127.0.0.1:3001", changeOrigin: false },
     },
   },
   test: { include: ["src/**/*.test.{ts,tsx}"], environment: "node" },

@@ -1,9 +1,8 @@
 // A connection's settings by hand: which events it wants, how it is delivered to, and how it stood before.
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 
-import { Console, startBrowser } from "./harness/browser";
-import { Receiver } from "./harness/receiver";
+import type { Console } from "./harness/browser";
+import { open, receiver } from "./harness/stage";
 import { until, World } from "./harness/world";
 
 interface Settings {
@@ -13,32 +12,27 @@ interface Settings {
   retry_schedule: number[] | null;
   ordering: unknown;
   header_names: string[];
+  digest_minutes: number | null;
 }
 
 describe("the settings of a connection", () => {
-  let browser: Browser;
-  let receiver: Receiver;
   let world: World;
   let console: Console;
   let id: string;
 
-  const settings = () => world.api<Settings>("GET", `/api/organizations/{org}/connections/${id}`);
+  const settings = (of = id) => world.api<Settings>("GET", `/api/organizations/{org}/connections/${of}`);
+  const setting = (title: string) => console.page.locator("form", { has: console.page.getByRole("heading", { name: title, exact: true }) });
+  const save = async (title: string) => {
+    await setting(title).getByRole("button", { name: "Save" }).click();
+    const idle = setting(title).locator('button[type="submit"]:disabled:not([aria-busy])');
+    await idle.waitFor();
+  };
 
-  beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
-  });
   beforeEach(async () => {
     world = new World();
     receiver.received.length = 0;
     ({ id } = await world.webhook(`${receiver.url}/settings`));
-    console = await Console.open(browser, world);
-  });
-  afterEach(async () => {
-    await console.close();
-  });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
+    console = await open(world);
   });
 
   it("a subscription is tried on the last events before it is saved", async () => {
@@ -83,12 +77,6 @@ describe("the settings of a connection", () => {
   it("limits, retries, order and headers are set one by one", async () => {
     const { page } = console;
     await console.go(`connections/${id}?tab=delivery`);
-    const setting = (title: string) => page.locator("form", { has: page.getByRole("heading", { name: title, exact: true }) });
-    const save = async (title: string) => {
-      await setting(title).getByRole("button", { name: "Save" }).click();
-      const idle = setting(title).locator('button[type="submit"]:disabled:not([aria-busy])');
-      await idle.waitFor();
-    };
     await setting("Rate limit").getByLabel("Send at most so many requests").check();
     await setting("Rate limit").getByLabel("Requests", { exact: true }).fill("7");
     await setting("Rate limit").getByLabel("In seconds").fill("2");
@@ -118,22 +106,40 @@ describe("the settings of a connection", () => {
     console.expectClean();
   });
 
+  it("what a chat gets is gathered into digests, and is so no more", async () => {
+    const slack = await world.connect("slack");
+    await console.go(`connections/${slack}?tab=delivery`);
+    const gathers = setting("Digest").getByLabel("Gather events");
+    expect(await gathers.isChecked()).toBe(false);
+    await gathers.check();
+    await setting("Digest").getByLabel("Minutes").fill("30");
+    await save("Digest");
+    expect((await settings(slack)).digest_minutes).toBe(30);
+    await console.page.reload();
+    await console.settle();
+    expect(await setting("Digest").getByLabel("Minutes").inputValue()).toBe("30");
+    await gathers.uncheck();
+    await save("Digest");
+    expect((await settings(slack)).digest_minutes).toBeNull();
+    console.expectClean();
+  });
+
   it("nobody's change is written over", async () => {
-    const { page } = console;
     await console.go(`connections/${id}?tab=delivery`);
     await world.api("PATCH", `/api/organizations/{org}/connections/${id}`, { rate_limit: { count: 1, seconds: 1 } });
-    const retries = page.locator("form", { has: page.getByRole("heading", { name: "Retries" }) });
-    await retries.getByLabel("A schedule of its own").check();
-    await retries.getByRole("button", { name: "Save" }).click();
-    await retries.getByText("Somebody else has changed this connection").waitFor();
+    await setting("Retries").getByLabel("A schedule of its own").check();
+    await setting("Retries").getByRole("button", { name: "Save" }).click();
+    await setting("Retries").getByText("Somebody else has changed this connection").waitFor();
     expect((await settings()).retry_schedule).toBeNull();
     console.expectClean({ except: [/409/] });
   });
 
   it("tells what happened, and how it stood at any moment", async () => {
     const { page } = console;
+    // A moment is a whole second: one after it was connected, and before it was changed.
+    await page.waitForTimeout(1_100);
     const before = new Date();
-    await new Promise((done) => setTimeout(done, 1_100));
+    await page.waitForTimeout(1_100);
     await world.api("PATCH", `/api/organizations/{org}/connections/${id}`, { name: "Another name", rate_limit: { count: 5, seconds: 1 } });
     await console.go(`connections/${id}?tab=history`);
     const entries = page.locator("ol > li");
@@ -146,8 +152,9 @@ describe("the settings of a connection", () => {
     await page.keyboard.press("Escape");
     await page.getByLabel("How it stood at").fill(before.toISOString().slice(0, 19));
     await page.locator("form").getByRole("button", { name: "How it stood then" }).click();
-    await page.getByRole("dialog").waitFor();
-    console.expectClean({ except: [/404/] });
+    await then.getByText("Security alerts").first().waitFor();
+    await then.getByText("Another name").waitFor();
+    console.expectClean();
   });
 
   it("a provider is connected by going there, and a channel is chosen", async () => {
@@ -168,7 +175,7 @@ describe("the settings of a connection", () => {
     await page.getByRole("tab", { name: "Delivery" }).click();
     await page.getByRole("button", { name: "Choose a project" }).click();
     const dialog = page.getByRole("dialog");
-    await dialog.getByRole("option").first().click();
+    await dialog.getByRole("radio").first().check();
     await console.expectAccessible();
     await dialog.getByRole("button", { name: "Choose" }).click();
     await page.getByText(/^Its events go to/).first().waitFor();

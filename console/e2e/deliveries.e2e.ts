@@ -1,31 +1,18 @@
 // Deliveries by hand: watched as they happen, filtered, looked into, verified, sent again, exported.
 import { readFileSync } from "node:fs";
-import type { Browser } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 
-import { Console, startBrowser } from "./harness/browser";
-import { Receiver } from "./harness/receiver";
+import type { Console } from "./harness/browser";
+import { open, receiver } from "./harness/stage";
 import { until, World } from "./harness/world";
 
 describe("deliveries", () => {
-  let browser: Browser;
-  let receiver: Receiver;
   let world: World;
   let console: Console;
 
-  beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
-  });
   beforeEach(async () => {
     world = new World();
-    console = await Console.open(browser, world);
-  });
-  afterEach(async () => {
-    await console.close();
-  });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
+    console = await open(world);
   });
 
   const shown = async () => Number(await console.page.getByRole("table").getAttribute("aria-rowcount")) - 1;
@@ -208,7 +195,7 @@ describe("deliveries", () => {
     await failing("/look");
     await world.emit({});
     const [delivery] = await world.deliveries("status=dead", (items) => items.length === 1);
-    const member = await Console.open(browser, world, { token: world.tokenOf("member") });
+    const member = await open(world, { token: world.tokenOf("member") });
     await member.go("deliveries");
     expect(await member.page.getByRole("button", { name: /Replay/ }).count()).toBe(0);
     expect(await member.page.getByRole("checkbox").count()).toBe(0);
@@ -216,6 +203,5 @@ describe("deliveries", () => {
     await member.page.getByRole("button", { name: /^Attempt 1/ }).waitFor();
     expect(await member.page.getByRole("button", { name: /Replay/ }).count()).toBe(0);
     member.expectClean();
-    await member.close();
   });
 });

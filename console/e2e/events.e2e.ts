@@ -1,21 +1,16 @@
 // Events by hand: found by what they are about, and why each went where it went.
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
-import { Console, startBrowser } from "./harness/browser";
-import { Receiver } from "./harness/receiver";
+import { open, receiver } from "./harness/stage";
 import { until, World } from "./harness/world";
 
 describe("events", () => {
-  let browser: Browser;
-  let receiver: Receiver;
   let world: World;
   let found: string;
   let wanting: string;
   let choosy: string;
 
   beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
     world = new World();
     wanting = (await world.webhook(`${receiver.url}/wanting`, "Wanting")).id;
     choosy = (await world.webhook(`${receiver.url}/choosy`, "Choosy", { event_types: ["sla.*"] })).id;
@@ -25,13 +20,9 @@ describe("events", () => {
     ])) as [string];
     await world.deliveries("status=delivered", (items) => items.length === 3);
   });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
-  });
 
   it("are found by their kind and subject, with what became of them", async () => {
-    const console = await Console.open(browser, world);
+    const console = await open(world);
     const { page } = console;
     await console.go("events");
     await page.getByRole("row", { name: /sla\.breached.*2 delivered/ }).waitFor();
@@ -45,11 +36,10 @@ describe("events", () => {
     await console.settle();
     await page.getByRole("row", { name: /CVE-2026-0007/ }).waitFor();
     console.expectClean();
-    await console.close();
   });
 
   it("say why they went to one connection, and not to another", async () => {
-    const console = await Console.open(browser, world);
+    const console = await open(world);
     const { page } = console;
     await console.go(`events/${found}`);
     await page.getByRole("region", { name: "The event’s data" }).getByText('"critical"').waitFor();
@@ -66,7 +56,6 @@ describe("events", () => {
     await why.getByRole("link", { name: "See the delivery" }).click();
     await page.getByRole("button", { name: /^Attempt 1/ }).waitFor();
     console.expectClean();
-    await console.close();
   });
 
   it("show their data byte for byte", async () => {
@@ -76,17 +65,16 @@ describe("events", () => {
       body: `{"type":"policy.violation","organization_id":"${world.organization}","data":{"long":12345678901234567890,"price":1.50}}`,
     });
     const { id } = (await response.json()) as { id: string };
-    const console = await Console.open(browser, world);
+    const console = await open(world);
     await console.go(`events/${id}`);
     const data = console.page.getByRole("region", { name: "The event’s data" });
     await data.getByText("12345678901234567890", { exact: true }).waitFor();
     await data.getByText("1.50", { exact: true }).waitFor();
     console.expectClean();
-    await console.close();
   });
 
   it("open and close their payload with the keyboard", async () => {
-    const console = await Console.open(browser, world);
+    const console = await open(world);
     const { page } = console;
     await console.go(`events/${found}`);
     const data = page.getByRole("region", { name: "The event’s data" });
@@ -98,6 +86,5 @@ describe("events", () => {
     await page.getByRole("button", { name: "Raw", exact: true }).click();
     await page.getByText('{"severity":"critical","nested":').waitFor();
     console.expectClean();
-    await console.close();
   });
 });

@@ -1,9 +1,7 @@
 // I46: whatever a name, an event or an answer says, it is shown as text. And long, foreign and many texts do not break a page.
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
-import { Console, startBrowser } from "./harness/browser";
-import { Receiver } from "./harness/receiver";
+import { open, receiver } from "./harness/stage";
 import { World } from "./harness/world";
 
 const HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>\u001b[31m{{7*7}}';
@@ -11,15 +9,12 @@ const ARABIC = "تنبيهات أمنية عاجلة للفريق";
 const LONG = `${"an-unbreakable-name-".repeat(4)}and-the-end`;
 
 describe("i46 texts of other people", () => {
-  let browser: Browser;
-  let receiver: Receiver;
   let world: World;
   let hostile: string;
   let event: string;
   let delivery: string;
 
   beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
     world = new World();
     receiver.answer("/hostile", { status: 400, body: `<h1>${HOSTILE}</h1>`, headers: { "x-said": "<script>alert(3)</script>" } });
     hostile = (await world.webhook(`${receiver.url}/hostile`, HOSTILE.replace("\u001b", ""))).id;
@@ -29,10 +24,6 @@ describe("i46 texts of other people", () => {
     [event] = (await world.emit({ subject: HOSTILE.replace("\u001b", ""), data: { note: HOSTILE, project: ARABIC, package: LONG.repeat(5) } })) as [string];
     const items = await world.deliveries("", (list) => list.length === 3 && list.every((item) => item.status !== "pending"));
     delivery = items.find((item) => item.status === "dead")!.id;
-  });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
   });
 
   const pages: [string, () => string, string?][] = [
@@ -49,7 +40,7 @@ describe("i46 texts of other people", () => {
   ];
   for (const [name, path, text] of pages) {
     it(`are text on: ${name}`, async () => {
-      const console = await Console.open(browser, world);
+      const console = await open(world);
       await console.go(path());
       if (text) await console.page.getByText(text).first().waitFor();
       const made = await console.page.evaluate(() => document.querySelectorAll("img[onerror], main script, main img[src=x], li script, li img").length);
@@ -57,37 +48,25 @@ describe("i46 texts of other people", () => {
       const { wide, seen } = await console.page.evaluate(() => ({ wide: document.documentElement.scrollWidth, seen: window.innerWidth }));
       expect(wide).toBeLessThanOrEqual(seen);
       console.expectClean();
-      await console.close();
     });
   }
 
   it("keep their own direction", async () => {
-    const console = await Console.open(browser, world);
+    const console = await open(world);
     await console.go("integrations");
     const link = console.page.getByRole("link", { name: ARABIC });
     expect(await link.evaluate((element) => getComputedStyle(element).direction)).toBe("rtl");
     expect(await console.page.evaluate(() => getComputedStyle(document.body).direction)).toBe("ltr");
     console.expectClean();
-    await console.close();
   });
 });
 
 describe("a thousand rows", () => {
-  let browser: Browser;
-  let receiver: Receiver;
-  beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
-  });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
-  });
-
   it("are in reach, and only those in view are in the page", async () => {
     const world = new World();
     await world.webhook(`${receiver.url}/many`);
     await world.emit(Array.from({ length: 1_000 }, (_, at) => ({ subject: `finding-${at}` })));
-    const console = await Console.open(browser, world);
+    const console = await open(world);
     await console.go("deliveries");
     const table = console.page.getByRole("table");
     const more = console.page.getByRole("button", { name: "Load more" });
@@ -104,6 +83,5 @@ describe("a thousand rows", () => {
     const seen = await console.page.locator("tbody tr[aria-rowindex]").first().getAttribute("aria-rowindex");
     expect(Number(seen)).toBeGreaterThan(100);
     console.expectClean();
-    await console.close();
   });
 });

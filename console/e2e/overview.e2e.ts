@@ -1,23 +1,10 @@
 // The overview: what is stuck and why, with ways to it; and a beginning where there is nothing yet.
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { Console, startBrowser } from "./harness/browser";
-import { Receiver } from "./harness/receiver";
+import { open, receiver } from "./harness/stage";
 import { until, World } from "./harness/world";
 
 describe("the overview", () => {
-  let browser: Browser;
-  let receiver: Receiver;
-
-  beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
-  });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
-  });
-
   it("shows what waits, for what, and the connection that is to blame", async () => {
     const world = new World();
     receiver.answer("/patience", { status: 429, headers: { "retry-after": "600" } });
@@ -30,7 +17,7 @@ describe("the overview", () => {
       const { hours } = await world.api<{ hours: { delivered: number }[] }>("GET", "/api/organizations/{org}/overview");
       return hours.reduce((sum, hour) => sum + hour.delivered, 0) === 20;
     });
-    const console = await Console.open(browser, world);
+    const console = await open(world);
     const { page } = console;
     await console.go();
     const stuck = page.locator("section", { has: page.getByRole("heading", { name: "What waits, and why" }) });
@@ -50,21 +37,19 @@ describe("the overview", () => {
     await console.settle();
     await page.getByRole("row", { name: /finding-/ }).first().waitFor();
     console.expectClean();
-    await console.close();
   });
 
   it("is a beginning where nothing is connected", async () => {
-    const console = await Console.open(browser, new World());
+    const console = await open(new World());
     await console.go();
     await console.page.getByRole("link", { name: "Connect something" }).click();
     await console.page.getByRole("heading", { name: "Integrations" }).waitFor();
     console.expectClean();
-    await console.close();
   });
 
   it("says when it cannot be read, and can be asked again", async () => {
     const world = new World();
-    const console = await Console.open(browser, world);
+    const console = await open(world);
     const { page } = console;
     let isAway = true;
     await page.route("**/overview", (route) =>
@@ -76,6 +61,5 @@ describe("the overview", () => {
     await page.getByRole("button", { name: "Try again" }).click();
     await page.getByText("Nothing is connected yet").waitFor();
     console.expectClean({ except: [/503/] });
-    await console.close();
   });
 });

@@ -1,9 +1,8 @@
 // The pictures of docs/console.md, taken of an organization with much going on: PICTURES=1 npm run e2e -- pictures.
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { beforeAll, describe, it } from "vitest";
 
-import { Console, startBrowser, type Theme } from "./harness/browser";
-import { Receiver } from "./harness/receiver";
+import type { Theme } from "./harness/browser";
+import { open, receiver } from "./harness/stage";
 import { until, World } from "./harness/world";
 
 const SIZE = { width: 1280, height: 800 };
@@ -23,41 +22,26 @@ function events(count: number) {
 }
 
 describe.runIf(process.env.PICTURES)("pictures", () => {
-  let browser: Browser;
-  let receiver: Receiver;
   const world = new World();
   const ids: Record<string, string> = {};
 
-  const connect = async (provider: string) => {
-    const { redirectUrl } = await world.api<{ redirectUrl: string }>("GET", `/api/integrations/${provider}/install?org_id=${world.organization}`);
-    const consent = await fetch(`${redirectUrl}&decision=allow`, { redirect: "manual" });
-    await fetch(consent.headers.get("location")!, { redirect: "manual" });
-  };
-
   beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
     receiver.answer("/siem", { status: 503, body: '{"error":"maintenance"}' });
     receiver.answer("/service-now", { status: 400, body: '{"error":"there is no project SEC"}' });
     for (const [name, path, type] of [["Security alerts", "alerts", "notification"], ["On-call bridge", "on-call", "notification"], ["Legacy SIEM", "siem", "notification"], ["ServiceNow", "service-now", "ticketing"]] as const) {
       ids[name] = (await world.webhook(`${receiver.url}/${path}`, name, { type })).id;
     }
-    for (const provider of ["slack", "discord", "jira", "linear", "github", "gitlab"]) await connect(provider);
+    for (const provider of ["slack", "discord", "jira", "linear", "github", "gitlab"]) ids[provider] = await world.connect(provider);
     await world.api("PATCH", `/api/organizations/{org}/connections/${ids["ServiceNow"]}`, { retry_schedule: [] });
     await world.api("PATCH", `/api/organizations/{org}/connections/${ids["Security alerts"]}`, { event_types: ["vulnerability.*", "malicious.*"], conditions: { all: [{ field: "severity", at_least: "high" }, { field: "data.project", eq: "shop" }] } });
     await world.api("PATCH", `/api/organizations/{org}/connections/${ids["Security alerts"]}`, { rate_limit: { count: 10, seconds: 1 } });
     await world.api("PATCH", `/api/organizations/{org}/connections/${ids["Security alerts"]}`, { headers: { "X-Team": "security" }, retry_schedule: [10, 60, 600, 3_600] });
-    const { items } = await world.api<{ items: { id: string; provider: string }[] }>("GET", "/api/organizations/{org}/connections");
-    const jira = items.find((one) => one.provider === "jira")!;
-    const { destinations } = await world.api<{ destinations: { id: string }[] }>("GET", `/api/organizations/{org}/connections/${jira.id}/destinations`);
-    await world.api("PUT", `/api/organizations/{org}/connections/${jira.id}/destination`, { id: destinations[0]!.id, issue_type: "Bug" });
+    const { destinations } = await world.api<{ destinations: { id: string }[] }>("GET", `/api/organizations/{org}/connections/${ids.jira}/destinations`);
+    await world.api("PUT", `/api/organizations/{org}/connections/${ids.jira}/destination`, { id: destinations[0]!.id, issue_type: "Bug" });
     await world.emit(events(96));
     await until(async () => receiver.at("/on-call").length >= 90);
     // Statistics are counted some seconds behind.
     await new Promise((done) => setTimeout(done, 15_000));
-  });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
   });
 
   const pages: [string, () => string, Theme, string?][] = [
@@ -68,35 +52,32 @@ describe.runIf(process.env.PICTURES)("pictures", () => {
   ];
   for (const [name, path, theme] of pages) {
     it(name, async () => {
-      const console = await Console.open(browser, world, { theme, ...SIZE });
+      const console = await open(world, { theme, ...SIZE });
       await console.go(path());
       await console.page.waitForTimeout(1_200);
       await console.picture(name);
       console.expectClean();
-      await console.close();
     });
   }
 
   it("history and how it stood", async () => {
-    const console = await Console.open(browser, world, SIZE);
+    const console = await open(world, SIZE);
     await console.go(`connections/${ids["Security alerts"]}?tab=history`);
     await console.page.locator("ol > li").nth(2).getByRole("button", { name: "How it stood then" }).click();
     await console.page.getByRole("dialog").getByText("Version").waitFor();
     await console.picture("history");
-    await console.close();
   });
 
   it("one delivery", async () => {
     const dead = await world.deliveries(`status=dead`, (items) => items.length > 0);
-    const console = await Console.open(browser, world, SIZE);
+    const console = await open(world, SIZE);
     await console.go(`deliveries/${dead[0]!.id}`);
     await console.page.waitForTimeout(800);
     await console.picture("delivery");
-    await console.close();
   });
 
   it("a new secret", async () => {
-    const console = await Console.open(browser, world, SIZE);
+    const console = await open(world, SIZE);
     const { page } = console;
     await console.go("integrations");
     await page.locator("section", { has: page.getByRole("heading", { name: "Notifications" }) }).getByRole("button", { name: "Add Custom" }).click();
@@ -109,6 +90,5 @@ describe.runIf(process.env.PICTURES)("pictures", () => {
     await page.getByTestId("secret").evaluate((element) => element.scrollIntoView({ block: "center" }));
     await page.waitForTimeout(400);
     await console.picture("secret");
-    await console.close();
   });
 });

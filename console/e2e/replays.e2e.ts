@@ -1,30 +1,17 @@
 // B40: replays by hand: told beforehand, started, watched, slowed, paused, resumed, called off.
-import type { Browser } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 
-import { Console, startBrowser } from "./harness/browser";
-import { Receiver } from "./harness/receiver";
+import type { Console } from "./harness/browser";
+import { open, receiver } from "./harness/stage";
 import { World } from "./harness/world";
 
 describe("replays", () => {
-  let browser: Browser;
-  let receiver: Receiver;
   let world: World;
   let console: Console;
 
-  beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
-  });
   beforeEach(async () => {
     world = new World();
-    console = await Console.open(browser, world);
-  });
-  afterEach(async () => {
-    await console.close();
-  });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
+    console = await open(world);
   });
 
   /** So many dead deliveries at a receiver that takes everything from now on. */
@@ -51,15 +38,19 @@ describe("replays", () => {
     await rate.fill("0");
     await page.getByText("A whole number from 1 to 10,000").waitFor();
     expect(await page.getByRole("button", { name: /^Replay 12$/ }).isEnabled()).toBe(false);
-    await rate.fill("50");
+    await rate.fill("1");
     await page.getByLabel("Reason").fill("the receiver is back");
     // What narrows it is counted anew.
     await page.getByLabel("Subject").fill("finding-3");
     await page.getByRole("button", { name: /^Replay 1$/ }).waitFor();
     await page.getByLabel("Subject").fill("");
+    const asked: string[] = [];
+    page.on("request", (request) => /\/replays\/[0-9a-f-]{36}$/.test(request.url()) && asked.push(request.url()));
     await page.getByRole("button", { name: /^Replay 12$/ }).click();
     await page.waitForURL(/replays\/[0-9a-f-]{36}$/);
     await page.getByText("Completed", { exact: true }).waitFor();
+    // The stream tells of each second; it is asked for when the stream opens, when its status changes, and hardly ever else.
+    expect(asked.filter((url) => url.includes("/api/")).length).toBeLessThanOrEqual(6);
     await page.getByText("the receiver is back").waitFor();
     await page.getByRole("status").filter({ hasText: "Completed: 12 deliveries replayed" }).waitFor({ state: "attached" });
     await world.deliveries("status=delivered", (items) => items.length === 12);

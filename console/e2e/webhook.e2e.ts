@@ -1,30 +1,18 @@
 // The life of a custom webhook, by hand: connected, tested, received from, failing, looked into, replayed, given a new secret, removed.
-import type { Browser } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 
-import { Console, startBrowser } from "./harness/browser";
-import { isSignedWith, Receiver } from "./harness/receiver";
+import type { Console } from "./harness/browser";
+import { isSignedWith } from "./harness/receiver";
+import { open, receiver } from "./harness/stage";
 import { until, World } from "./harness/world";
 
 describe("a custom webhook", () => {
-  let browser: Browser;
-  let receiver: Receiver;
   let world: World;
   let console: Console;
 
-  beforeAll(async () => {
-    [browser, receiver] = [await startBrowser(), await Receiver.start()];
-  });
   beforeEach(async () => {
     world = new World();
-    console = await Console.open(browser, world);
-  });
-  afterEach(async () => {
-    await console.close();
-  });
-  afterAll(async () => {
-    await browser.close();
-    await receiver.stop();
+    console = await open(world);
   });
 
   it("is connected, shows its secret once, and receives what that secret signs", async () => {
@@ -51,14 +39,40 @@ describe("a custom webhook", () => {
     console.expectClean();
   });
 
+  it("tells its secret even to somebody who has closed the dialog meanwhile", async () => {
+    const { page } = console;
+    const release = await console.hold("**/custom-integrations");
+    await console.go("integrations");
+    const card = page.locator("section", { has: page.getByRole("heading", { name: "Notifications" }) });
+    await card.getByRole("button", { name: "Add Custom" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill("Impatient");
+    await dialog.getByLabel("Webhook URL").fill(`${receiver.url}/impatient`);
+    await dialog.getByRole("button", { name: "Add", exact: true }).click();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    release();
+    expect(await page.getByTestId("secret").innerText()).toMatch(/^whsec_[0-9a-f]{64}$/);
+    await page.getByRole("row", { name: /Impatient/ }).first().waitFor();
+    console.expectClean();
+  });
+
   it("says what a test came to", async () => {
     const { page } = console;
     const { id } = await world.webhook(`${receiver.url}/tested`);
     await console.go(`connections/${id}`);
-    await page.getByRole("button", { name: "Send a test" }).click();
+    const send = page.getByRole("button", { name: "Send a test" });
+    const release = await console.hold(`**/connections/${id}/test`);
+    await send.focus();
+    // While it is at work it keeps the focus, and takes no second press.
+    await page.keyboard.press("Enter");
+    await page.locator("button[aria-busy]").waitFor();
+    await page.keyboard.press("Enter");
+    expect(await send.evaluate((button) => button === document.activeElement)).toBe(true);
+    release();
     await page.getByText("The test arrived", { exact: true }).waitFor();
     receiver.answer("/tested", { status: 500 });
-    await page.getByRole("button", { name: "Send a test" }).click();
+    await send.click();
     await page.getByText("The test did not arrive", { exact: true }).waitFor();
     expect(receiver.at("/tested").map((one) => one.headers["x-deptex-event"])).toEqual(["test.ping", "test.ping"]);
     console.expectClean();

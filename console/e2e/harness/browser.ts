@@ -21,6 +21,14 @@ export function startBrowser(): Promise<Browser> {
 
 export type Theme = "light" | "dark";
 
+export interface Opening {
+  /** Null for nobody. */
+  token?: string | null;
+  theme?: Theme;
+  width?: number;
+  height?: number;
+}
+
 /** A page of the console with somebody signed in, and everything that went wrong on it. */
 export class Console {
   readonly problems: string[] = [];
@@ -33,7 +41,7 @@ export class Console {
     private readonly world: World,
   ) {}
 
-  static async open(browser: Browser, world: World, { token = world.token as string | null, theme = "light" as Theme, width = 1440, height = 900 } = {}): Promise<Console> {
+  static async open(browser: Browser, world: World, { token = world.token, theme = "light", width = 1440, height = 900 }: Opening): Promise<Console> {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, timezoneId: "UTC", locale: "en-GB", permissions: ["clipboard-read", "clipboard-write"] });
     const page = await context.newPage();
     const opened = new Console(page, context, world);
@@ -86,6 +94,17 @@ export class Console {
   async settle() {
     await this.page.locator("main h1").first().waitFor();
     await this.page.waitForFunction(() => document.querySelectorAll('[aria-label="Loading"]').length === 0);
+  }
+
+  /** Keeps requests to an address back until what it gives is called. */
+  async hold(address: string): Promise<() => void> {
+    let release = () => {};
+    const released = new Promise<void>((done) => (release = done));
+    await this.page.route(address, async (route) => {
+      await released;
+      await route.continue();
+    });
+    return release;
   }
 
   /** Fails on anything that went wrong so far. An expected refusal of the API is taken out by its status. */

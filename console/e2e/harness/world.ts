@@ -92,6 +92,15 @@ export class World {
     return this.api("POST", "/api/integrations/organizations/{org}/custom-integrations", { name, type: "notification", webhook_url: url, ...more });
   }
 
+  /** Connects a provider, as somebody does who agrees on its page. */
+  async connect(provider: string): Promise<string> {
+    const { redirectUrl } = await this.api<{ redirectUrl: string }>("GET", `/api/integrations/${provider}/install?org_id=${this.organization}`);
+    const consent = await fetch(`${redirectUrl}&decision=allow`, { redirect: "manual" });
+    await fetch(consent.headers.get("location")!, { redirect: "manual" });
+    const { items } = await this.api<{ items: { id: string; provider: string }[] }>("GET", "/api/organizations/{org}/connections");
+    return items.find((one) => one.provider === provider)!.id;
+  }
+
   /** Waits until the organization's deliveries are as wanted. */
   async deliveries(filters: string, isWanted: (items: { id: string; status: string; attempts: number }[]) => boolean): Promise<{ id: string; status: string }[]> {
     return until(async () => {

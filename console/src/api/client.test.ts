@@ -1,7 +1,7 @@
 // Addresses are put together so that no value can leave its place, and refusals say what the API said.
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { fill, search } from "./client";
+import { credentials, fill, search, send } from "./client";
 import { ApiError, refusal } from "./errors";
 
 describe("addresses", () => {
@@ -24,5 +24,41 @@ describe("refusals", () => {
     const error = await refusal(new Response("<html>", { status: 502 }));
     expect(error.message).toContain("try again");
     expect(error.isTransient).toBe(true);
+  });
+});
+
+describe("a refused token", () => {
+  const tokens: (string | null)[] = [];
+  const told: (string | null)[] = [];
+  /** A server that knows the new token only; `meanwhile` happens while the first request is on its way. */
+  const serve = (meanwhile: () => void) => {
+    vi.stubGlobal("fetch", (_: string, init: RequestInit) => {
+      const token = new Headers(init.headers).get("authorization");
+      tokens.push(token);
+      if (tokens.length === 1) meanwhile();
+      return Promise.resolve(new Response("{}", { status: token === "Bearer new" ? 200 : 401 }));
+    });
+  };
+  beforeEach(() => {
+    tokens.length = told.length = 0;
+    credentials.token = "old";
+    credentials.onUnauthorized = (refused) => void told.push(refused);
+  });
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("is told by its name", async () => {
+    serve(() => {});
+    await expect(send("/a", {})).rejects.toMatchObject({ status: 401 });
+    expect([tokens, told]).toEqual([["Bearer old"], ["old"]]);
+  });
+  it("does not matter to what only reads, if there is a newer one by then", async () => {
+    serve(() => (credentials.token = "new"));
+    expect((await send("/a", {})).status).toBe(200);
+    expect([tokens, told]).toEqual([["Bearer old", "Bearer new"], []]);
+  });
+  it("is not used again for what changes something", async () => {
+    serve(() => (credentials.token = "new"));
+    await expect(send("/a", { method: "POST" })).rejects.toMatchObject({ status: 401 });
+    expect([tokens, told]).toEqual([["Bearer old"], ["old"]]);
   });
 });

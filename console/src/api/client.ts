@@ -34,10 +34,10 @@ export interface Options<P extends keyof paths, M extends Method> {
   signal?: AbortSignal;
 }
 
-/** Who asks. The session sets it; a 401 tells the session. */
+/** Who asks. The session sets it; a 401 tells the session which token was refused. */
 export const credentials = {
   token: null as string | null,
-  onUnauthorized: () => {},
+  onUnauthorized: (_refused: string | null) => {},
 };
 
 /** Calls a route of the document. */
@@ -74,8 +74,9 @@ export async function request<T>(
 
 /** Sends with the session's token; whatever is not a success is thrown as an `ApiError`. */
 export async function send(address: string, init: RequestInit): Promise<Response> {
+  const { token } = credentials;
   const headers = new Headers(init.headers);
-  if (credentials.token) headers.set("authorization", `Bearer ${credentials.token}`);
+  if (token) headers.set("authorization", `Bearer ${token}`);
   let response: Response;
   try {
     response = await fetch(address, { ...init, headers, credentials: "same-origin" });
@@ -84,7 +85,12 @@ export async function send(address: string, init: RequestInit): Promise<Response
     throw new ApiError("Relay cannot be reached. Please check your connection.", "network", 0);
   }
   if (response.ok) return response;
-  if (response.status === 401) credentials.onUnauthorized();
+  if (response.status === 401) {
+    // While it was on its way the session was renewed: what only reads is asked again.
+    const isRenewed = credentials.token !== null && credentials.token !== token;
+    if (isRenewed && (init.method ?? "GET") === "GET") return send(address, init);
+    credentials.onUnauthorized(token);
+  }
   throw await refusal(response);
 }
 

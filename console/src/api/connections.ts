@@ -79,6 +79,8 @@ export function useStatistics(org: string, id: string, days: number) {
 export function useChangeConnection(org: string, id: string, onSaved?: (changed: Connection) => void) {
   const queries = useQueryClient();
   return useMutation({
+    // Headers are secrets: what was sent is not kept.
+    gcTime: 0,
     mutationFn: (body: ConnectionPatch) => call("patch", "/api/organizations/{org}/connections/{id}", { path: { org, id }, body }),
     onSuccess: (changed) => {
       queries.setQueryData(keys.connection(org, id), changed);
@@ -109,11 +111,10 @@ export function usePreview(org: string, id: string, wish: string | null) {
   });
 }
 
-export function useDestinations(org: string, id: string, search: string, isOn: boolean) {
+export function useDestinations(org: string, id: string, search: string) {
   return useQuery({
     queryKey: keys.destinations(org, id, search),
     queryFn: ({ signal }) => call("get", "/api/organizations/{org}/connections/{id}/destinations", { path: { org, id }, query: { search }, signal }),
-    enabled: isOn,
     retry: false,
   });
 }
@@ -129,14 +130,26 @@ export function useChooseDestination(org: string, id: string, onChosen: (chosen:
   });
 }
 
-/** Removes a connection, at the address of what it serves. */
-export function useRemoveConnection(org: string) {
+/** Which team or project a connection serves, if it is not the whole organization. */
+export interface Home {
+  team_id?: string | null;
+  project_id?: string | null;
+}
+
+/** Where a connection's own routes are: those of the organization, or of the team or project that it serves. */
+export function home(org: string, of: Home): string {
+  if (of.team_id) return `/api/organizations/${org}/teams/${of.team_id}`;
+  if (of.project_id) return `/api/organizations/${org}/projects/${of.project_id}`;
+  return `/api/integrations/organizations/${org}`;
+}
+
+export function useRemoveConnection(org: string, onRemoved: () => void) {
   const forget = useForgetConnections(org);
   return useMutation({
-    mutationFn: ({ id, team_id, project_id }: { id: string; team_id?: string | null; project_id?: string | null }) => {
-      const part = team_id ? `/teams/${team_id}` : project_id ? `/projects/${project_id}` : "";
-      return request<Schema<"ConnectionRemoved">>("delete", `${part ? `/api/organizations/${org}${part}` : `/api/integrations/organizations/${org}`}/connections/${id}`);
+    mutationFn: (of: { id: string } & Home) => request<Schema<"ConnectionRemoved">>("delete", `${home(org, of)}/connections/${of.id}`),
+    onSuccess: () => {
+      onRemoved();
+      void forget();
     },
-    onSuccess: forget,
   });
 }

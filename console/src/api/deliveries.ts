@@ -4,8 +4,8 @@ import { queryOptions } from "@tanstack/react-query";
 import { askFilter, DELIVERY_FILTERS, type DeliveryFilter } from "@/lib/filters";
 import { call, fill, request, send, type Schema } from "./client";
 import { keys } from "./keys";
-import { usePages } from "./pages";
-import type { DeliveryPage } from "./shapes";
+import { usePages, type PageOptions } from "./pages";
+import type { Delivery, DeliveryPage } from "./shapes";
 import { readWithData } from "./with-data";
 
 const PAGE_SIZE = 100;
@@ -20,7 +20,7 @@ export function readDeliveries(org: string, filter: DeliveryFilter, cursor?: str
   return request<DeliveryPage>("get", `${fill(LIST, { org })}?${asked}`, { signal });
 }
 
-export function useDeliveries(org: string, filter: DeliveryFilter, options: { keepsShown?: boolean; refetchInterval?: number } = {}) {
+export function useDeliveries(org: string, filter: DeliveryFilter, options: PageOptions<Delivery> = {}) {
   return usePages(
     keys.deliveryList(org, { ...filter }),
     (cursor, signal) => readDeliveries(org, filter, cursor, signal),

@@ -3,7 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 
 import type { Provider } from "./catalogue";
 import { call, fill, request, type Schema } from "./client";
-import { useForgetConnections } from "./connections";
+import { home, useForgetConnections, type Home } from "./connections";
 
 /** Leaves for the provider's page, where the admin agrees. */
 export function useInstall(org: string) {
@@ -20,35 +20,40 @@ export function useConnectWithFields(org: string, provider: Provider) {
   return useMutation({
     mutationFn: (fields: Record<string, string>) =>
       request<unknown>("post", fill(provider.path, { org }), { body: { org_id: org, ...fields } }),
-    onSuccess: forget,
+    // The fields hold access tokens: they are not kept.
+    gcTime: 0,
+    onSuccess: () => void forget(),
   });
 }
 
 export type NewCustom = Schema<"NewCustomBody">;
 export type CustomChange = Schema<"CustomChangeBody">;
 
-export function useCreateCustom(org: string) {
+/** `onCreated` gets the secret even if the dialog that asked for it is closed by then: it is told only once. */
+export function useCreateCustom(org: string, onCreated: (created: Schema<"CustomCreated">, asked: NewCustom) => void) {
   const forget = useForgetConnections(org);
   return useMutation({
     mutationFn: (body: NewCustom) =>
       call("post", "/api/integrations/organizations/{org}/custom-integrations", { path: { org }, body }),
-    onSuccess: forget,
+    gcTime: 0,
+    onSuccess: (created, asked) => {
+      onCreated(created, asked);
+      void forget();
+    },
   });
 }
 
-/** Where a connection's own routes are: those of the organization, or of the team or project that it serves. */
-function home(org: string, of: { team_id?: string | null; project_id?: string | null }): string {
-  if (of.team_id) return `/api/organizations/${org}/teams/${of.team_id}`;
-  if (of.project_id) return `/api/organizations/${org}/projects/${of.project_id}`;
-  return `/api/integrations/organizations/${org}`;
-}
-
-export function useChangeCustom(org: string, of: { id: string; team_id?: string | null; project_id?: string | null }) {
+/** `onChanged` gets a new secret even if the dialog that asked for it is closed by then. */
+export function useChangeCustom(org: string, of: { id: string } & Home, onChanged: (changed: Schema<"CustomChanged">) => void) {
   const forget = useForgetConnections(org);
   return useMutation({
     mutationFn: (body: CustomChange) =>
       request<Schema<"CustomChanged">>("put", `${home(org, of)}/custom-integrations/${of.id}`, { body }),
-    onSuccess: forget,
+    gcTime: 0,
+    onSuccess: (changed) => {
+      onChanged(changed);
+      void forget();
+    },
   });
 }
 

@@ -5,7 +5,6 @@ type Filters = Record<string, unknown>;
 export const keys = {
   catalogue: ["catalogue"] as const,
   eventTypes: ["event-types"] as const,
-  all: (org: string) => [org] as const,
   overview: (org: string) => [org, "overview"] as const,
   /** Every list and every single connection. */
   connections: (org: string) => [org, "connections"] as const,
@@ -19,11 +18,12 @@ export const keys = {
   deliveries: (org: string) => [org, "deliveries"] as const,
   deliveryList: (org: string, filters: Filters) => [org, "deliveries", "list", filters] as const,
   delivery: (org: string, id: string) => [org, "deliveries", "one", id] as const,
-  events: (org: string) => [org, "events"] as const,
   eventList: (org: string, filters: Filters) => [org, "events", "list", filters] as const,
   event: (org: string, id: string) => [org, "events", "one", id] as const,
   why: (org: string, id: string, connection: string) => [org, "events", "one", id, "why", connection] as const,
   replays: (org: string) => [org, "replays"] as const,
   replayList: (org: string, filters: Filters) => [org, "replays", "list", filters] as const,
   replay: (org: string, id: string) => [org, "replays", "one", id] as const,
+  /** Not one of the replays: to start one does not change what another would do. */
+  dryRun: (org: string, selection: object, configuration: string) => [org, "dry-run", selection, configuration] as const,
 };

@@ -1,5 +1,5 @@
 // Which address shows which page. Each feature lists its own pages in its `routes.ts`; they are loaded when first needed.
-import { createBrowserRouter, Navigate, Outlet, useLocation, useParams, useRouteError } from "react-router";
+import { createBrowserRouter, Navigate, Outlet, ScrollRestoration, useLocation, useParams, useRouteError } from "react-router";
 
 import { routes as connections } from "@/features/connections/routes";
 import { routes as deliveries } from "@/features/deliveries/routes";
@@ -16,7 +16,13 @@ import { Start } from "./start";
 function Gate() {
   const { isReady, claims } = useSession();
   if (!isReady) return <Skeleton className="mx-auto max-w-md pt-24" />;
-  return claims ? <Outlet /> : <SignIn />;
+  if (!claims) return <SignIn />;
+  return (
+    <>
+      <Outlet />
+      <ScrollRestoration />
+    </>
+  );
 }
 
 /** The addresses that providers send people back to, as the Deptex frontend has them. */

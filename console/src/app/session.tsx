@@ -3,7 +3,7 @@ import { createContext, use, useCallback, useEffect, useMemo, useRef, useState, 
 import { useQueryClient } from "@tanstack/react-query";
 
 import { credentials } from "@/api/client";
-import { readToken, type Claims } from "@/lib/token";
+import { isFresh, readToken, renewalOf, type Claims } from "@/lib/token";
 
 const KEPT_AS = "relay.token";
 
@@ -57,25 +57,29 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   );
 
   useEffect(() => {
-    const begin = async (refused: string | null) => {
-      const isRenewal = refused !== null;
+    const begin = async () => {
       const demo = await demoSession();
       if (demo) setDemo(demo.organization_id);
+      for (const token of [kept(), supabaseToken(), demo?.token]) {
+        if (token && isFresh(token, Date.now()) && signIn(token)) return;
+      }
+    };
+    const renew = async (refused: string) => {
+      const demo = await demoSession();
+      // Meanwhile somebody may have signed out, or in.
+      if (credentials.token !== refused) return;
       // Deptex renews its session by itself, so there may be a newer token by now.
-      const candidates = [isRenewal ? null : kept(), supabaseToken(), demo?.token];
-      return candidates.some((token) => token && token !== refused && isFresh(token) && signIn(token));
+      const newer = renewalOf(refused, [supabaseToken(), demo?.token], Date.now());
+      if (newer && signIn(newer)) void queries.invalidateQueries();
+      else forget("Your session has ended. Please sign in again.");
     };
-    credentials.onUnauthorized = () => {
-      if (renewing.current) return;
+    credentials.onUnauthorized = (refused) => {
+      // A late answer says nothing of the token that has taken its place.
+      if (renewing.current || refused === null || refused !== credentials.token) return;
       renewing.current = true;
-      void begin(credentials.token ?? "")
-        .then((found) => {
-          if (!found) forget("Your session has ended. Please sign in again.");
-          else void queries.invalidateQueries();
-        })
-        .finally(() => (renewing.current = false));
+      void renew(refused).finally(() => (renewing.current = false));
     };
-    void begin(null).finally(() => setReady(true));
+    void begin().finally(() => setReady(true));
     return () => {
       credentials.onUnauthorized = () => {};
     };
@@ -131,9 +135,4 @@ async function demoSession(): Promise<{ token: string; organization_id: string }
   } catch {
     return null;
   }
-}
-
-function isFresh(token: string): boolean {
-  const expiresAt = readToken(token)?.expiresAt;
-  return expiresAt !== undefined && (expiresAt === null || expiresAt > Date.now() + 10_000);
 }

@@ -1,6 +1,6 @@
 // What is around every page: the menu, the organization, the theme, and a way past them for the keyboard.
 import { Activity, History, LogOut, Menu as MenuIcon, Plug, Send, X, Zap } from "lucide-react";
-import { Suspense, useEffect, useMemo, useState } from "react";
+import { Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { NavLink, Outlet, useLocation, useParams } from "react-router";
 
 import { IconButton } from "@/components/button";
@@ -26,6 +26,7 @@ export function Shell() {
   const [isOpen, setOpen] = useState(false);
   const { pathname } = useLocation();
   useEffect(() => setOpen(false), [pathname]);
+  const main = useFocusOnNewPage(pathname);
   useEffect(() => {
     if (isUuid(org)) rememberOrganization(org);
   }, [org]);
@@ -75,7 +76,7 @@ export function Shell() {
           </nav>
           <Account />
         </aside>
-        <main id="main" tabIndex={-1} className="outline-none">
+        <main ref={main} id="main" tabIndex={-1} className="outline-none">
           <Suspense fallback={<Skeleton />}>
             <Outlet key={org} />
           </Suspense>
@@ -83,6 +84,18 @@ export function Shell() {
       </div>
     </OrganizationContext>
   );
+}
+
+/** Whoever goes on by keyboard or by ear goes on in the new page, not where the old one was left. */
+function useFocusOnNewPage(pathname: string) {
+  const main = useRef<HTMLElement>(null);
+  const shown = useRef(pathname);
+  useEffect(() => {
+    if (shown.current === pathname) return;
+    shown.current = pathname;
+    main.current?.focus({ preventScroll: true });
+  }, [pathname]);
+  return main;
 }
 
 function Account() {

@@ -1,5 +1,5 @@
 // Buttons, and links that look like them.
-import type { ComponentPropsWithRef, ReactNode } from "react";
+import type { ComponentPropsWithRef, MouseEvent, ReactNode } from "react";
 import { LoaderCircle } from "lucide-react";
 import { Link, type LinkProps } from "react-router";
 
@@ -23,7 +23,7 @@ const SIZES: Record<Size, { all: string; text: string; icon: string }> = {
 function look(kind: Look, size: Size, isIcon: boolean): string {
   return classes(
     "inline-flex shrink-0 items-center justify-center border font-medium whitespace-nowrap transition-colors select-none",
-    "disabled:pointer-events-none disabled:opacity-55 aria-disabled:opacity-55",
+    "disabled:pointer-events-none disabled:opacity-55 aria-disabled:opacity-55 aria-busy:cursor-progress",
     SIZES[size].all,
     isIcon ? SIZES[size].icon : SIZES[size].text,
     LOOKS[kind],
@@ -37,18 +37,24 @@ interface Common {
 }
 
 export interface ButtonProps extends ComponentPropsWithRef<"button">, Common {
-  /** Shows that it is at work, and takes no second click. */
+  /** Shows that it is at work, and takes no second click. It keeps the focus, which a disabled one would throw away. */
   isBusy?: boolean;
 }
 
-export function Button({ look: kind = "plain", size = "md", icon, isBusy, children, className, disabled, type, ...rest }: ButtonProps) {
+export function Button({ look: kind = "plain", size = "md", icon, isBusy, children, className, disabled, type, onClick, ...rest }: ButtonProps) {
+  // Also what Enter in a field sets off: the browser submits by this button's click.
+  const drop = (event: MouseEvent) => {
+    event.preventDefault();
+    event.stopPropagation();
+  };
   return (
     <button
       type={type ?? "button"}
       className={classes(look(kind, size, !children), className)}
-      disabled={disabled || isBusy}
-      aria-busy={isBusy || undefined}
+      disabled={disabled && !isBusy}
       {...rest}
+      {...(isBusy && { "aria-busy": true, "aria-disabled": true })}
+      onClick={isBusy ? drop : onClick}
     >
       {isBusy ? <LoaderCircle className="size-3.5 animate-spin" aria-hidden /> : icon}
       {children}

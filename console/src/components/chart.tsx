@@ -226,15 +226,3 @@ function Frame({ label, series, labels, format = String, height = 160, frame, wi
 function shown(value: number | null | undefined, format: (value: number) => string): string {
   return value === null || value === undefined ? "–" : format(value);
 }
-
-/** A line without anything around it, for a cell of a table. */
-export function Sparkline({ values, label, colour = "accent" }: { values: (number | null)[]; label: string; colour?: Colour }) {
-  const max = Math.max(...values.map((value) => value ?? 0), 1);
-  const x = (at: number) => (at / Math.max(values.length - 1, 1)) * 98 + 1;
-  const y = (value: number) => 22 - (value / max) * 20;
-  return (
-    <svg role="img" aria-label={label} viewBox="0 0 100 24" preserveAspectRatio="none" className="h-6 w-24">
-      <path d={path(values, x, y)} className={classes("fill-none", STROKE[colour])} strokeWidth={1.5} vectorEffect="non-scaling-stroke" />
-    </svg>
-  );
-}

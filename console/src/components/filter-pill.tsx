@@ -1,6 +1,6 @@
 // Filters as a row of small buttons: each says what it is set to, opens to be changed, and can be taken off.
 import { Check, CirclePlus, X } from "lucide-react";
-import { useId, useState, type FormEvent, type ReactNode } from "react";
+import { useState, type FormEvent, type ReactNode } from "react";
 
 import { classes } from "@/lib/classes";
 import { fromLocalField, periodLabel, RANGES, toLocalField, type Period } from "@/lib/period";
@@ -60,14 +60,12 @@ function Pill({ label, value, onClear, children }: {
 }
 
 /** A text that has to be the same as a field. */
-export function TextPill({ label, value, onChange, hint, suggestions = [] }: {
+export function TextPill({ label, value, onChange, hint }: {
   label: string;
   value: string | undefined;
   onChange: (value: string | undefined) => void;
   hint?: string;
-  suggestions?: readonly string[];
 }) {
-  const list = useId();
   return (
     <Pill label={label} value={value ?? null} onClear={() => onChange(undefined)}>
       {(close) => (
@@ -80,14 +78,7 @@ export function TextPill({ label, value, onChange, hint, suggestions = [] }: {
             close();
           }}
         >
-          <Field label={label} hint={hint} name="value" defaultValue={value} autoComplete="off" list={suggestions.length > 0 ? list : undefined} />
-          {suggestions.length > 0 && (
-            <datalist id={list}>
-              {suggestions.map((one) => (
-                <option key={one} value={one} />
-              ))}
-            </datalist>
-          )}
+          <Field label={label} hint={hint} name="value" defaultValue={value} autoComplete="off" />
           <div className="flex justify-end">
             <Button look="primary" size="sm" type="submit">
               Apply

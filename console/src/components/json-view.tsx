@@ -21,10 +21,10 @@ interface Opening {
   version: number;
 }
 
-export function JsonView({ text, label, isRawFirst = false }: { text: string; label: string; isRawFirst?: boolean }) {
+export function JsonView({ text, label }: { text: string; label: string }) {
   const tree = useMemo(() => parseTree(text), [text]);
   const isSmall = useMemo(() => tree !== null && sizeOf(tree, SMALL + 1) <= SMALL, [tree]);
-  const [isRaw, setRaw] = useState(isRawFirst);
+  const [isRaw, setRaw] = useState(false);
   const [opening, setOpening] = useState<Opening>({ depth: isSmall ? Infinity : 1, version: 0 });
   if (tree === null) return <Code text={text} label={label} isRaw />;
   const openTo = (depth: number) => setOpening((now) => ({ depth, version: now.version + 1 }));

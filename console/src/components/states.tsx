@@ -46,13 +46,41 @@ export function Skeleton({ lines = 4, className }: { lines?: number; className?:
   );
 }
 
+interface Asked {
+  error: unknown;
+  refetch: () => unknown;
+  /** Of a list: then its foot tells. */
+  isFetchNextPageError?: boolean;
+}
+
+/** Says that what is shown could not be read anew. */
+export function Stale({ query, className }: { query: Asked; className?: string }) {
+  if (!query.error || query.isFetchNextPageError) return null;
+  return (
+    <div role="alert" className={classes("flex flex-wrap items-center gap-x-3 gap-y-1 rounded-lg bg-warn-soft px-3 py-2 text-sm text-warn", className)}>
+      <CircleAlert className="size-4 shrink-0" aria-hidden />
+      <p className="foreign min-w-0 flex-1">This may be out of date. {sentence(query.error)}</p>
+      <Button size="sm" onClick={() => void query.refetch()}>
+        Try again
+      </Button>
+    </div>
+  );
+}
+
 /** The part of a query's answer that can be shown: its data, or why there is none. */
 export function Loaded<T>({ query, children, lines }: {
-  query: { data: T | undefined; error: unknown; isPending: boolean; refetch: () => unknown };
+  query: Asked & { data: T | undefined };
   children: (data: T) => ReactNode;
   lines?: number;
 }) {
-  if (query.data !== undefined) return children(query.data);
+  if (query.data !== undefined) {
+    return (
+      <>
+        <Stale query={query} className="m-3" />
+        {children(query.data)}
+      </>
+    );
+  }
   if (query.error) return <ErrorState error={query.error} onRetry={() => void query.refetch()} />;
   return <Skeleton lines={lines} />;
 }

@@ -21,7 +21,7 @@ export function Tabs({ tabs, label, name = "tab" }: { tabs: Tab[]; label: string
         else next.set(name, id);
         return next;
       },
-      { replace: true },
+      { replace: true, preventScrollReset: true },
     );
   return (
     <Radix.Root value={chosen} onValueChange={choose}>

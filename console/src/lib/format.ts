@@ -81,11 +81,6 @@ export function clock(value: string | number | Date, now: number = Date.now()): 
   return `${date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })}, ${time}`;
 }
 
-/** The end of an id, enough to tell it from others. */
-export function shortId(id: string): string {
-  return id.slice(-8);
-}
-
 /** `1 delivery`, `2 deliveries`. */
 export function plural(number: number, one: string, many: string = `${one}s`): string {
   return `${count(number)} ${number === 1 ? one : many}`;

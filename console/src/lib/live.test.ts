@@ -79,6 +79,12 @@ describe("mergeNewest", () => {
     expect(isAnew).toBe(false);
   });
 
+  it("keeps what the stream has said since the page was read", () => {
+    const at = (second: number, n: number) => ({ id: "a", n, updated_at: `2026-11-23T12:00:0${second}Z` });
+    expect(mergeNewest([[at(2, 2)]], [at(1, 1)], false).pages).toEqual([[at(2, 2)]]);
+    expect(mergeNewest([[at(1, 1)]], [at(2, 2)], false).pages).toEqual([[at(2, 2)]]);
+  });
+
   it("keeps a row that no longer matches: it does not vanish under the reader", () => {
     expect(names(mergeNewest(shown, [row("c", 2)], false).pages)).toEqual(["d1 c2", "b1 a1"]);
   });

@@ -67,10 +67,10 @@ function isOrUnset(wanted: string | undefined, given: string | null): boolean {
 export const WATCHED_MAX = 1_000;
 
 /**
- * A newly read first page, laid over the pages on the screen: what is new comes on top, what is known is renewed in its place,
- * and nothing else moves. Where the page and the list do not meet there are rows that nobody has read: then the page is all.
+ * A newly read first page, laid over the pages on the screen: what is new comes on top, what is known is renewed in its place
+ * unless the stream has said something newer of it since, and nothing else moves. Where the page and the list do not meet there are rows that nobody has read: then the page is all.
  */
-export function mergeNewest<Row extends { id: string }>(
+export function mergeNewest<Row extends { id: string; updated_at?: string | null }>(
   shown: readonly (readonly Row[])[],
   newest: readonly Row[],
   isLastPage: boolean,
@@ -82,6 +82,11 @@ export function mergeNewest<Row extends { id: string }>(
   const isLong = added.length > 0 && known.size + added.length > WATCHED_MAX;
   const ids = added.map((row) => row.id);
   if (isApart || isLong || shown.length === 0) return { pages: [[...newest]], added: ids, isAnew: true };
-  const pages = shown.map((page, at) => [...(at === 0 ? added : []), ...page.map((row) => fresh.get(row.id) ?? row)]);
+  const pages = shown.map((page, at) => [...(at === 0 ? added : []), ...page.map((row) => newer(row, fresh.get(row.id)))]);
   return { pages, added: ids, isAnew: false };
+}
+
+function newer<Row extends { updated_at?: string | null }>(row: Row, read: Row | undefined): Row {
+  if (!read) return row;
+  return row.updated_at && read.updated_at && Date.parse(row.updated_at) > Date.parse(read.updated_at) ? row : read;
 }

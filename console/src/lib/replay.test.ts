@@ -2,10 +2,12 @@
 import { describe, expect, it } from "vitest";
 
 import {
+  advanced,
   emptyForm,
   formErrors,
   formOf,
   isFinal,
+  isMoving,
   milestone,
   notReplayable,
   progressSentence,
@@ -140,5 +142,31 @@ describe("the terms of a selection", () => {
       { name: "from", value: "2026-11-22T12:00:00Z", isInstant: true },
     ]);
     expect(selectionTerms({})).toEqual([]);
+  });
+});
+
+describe("advanced", () => {
+  const row = { id: "r", status: "counting", total: null, considered: 0, replayed: 0, skipped: 0, delivered: 0, still_waiting: 0, rate_per_second: 10, eta_seconds: null, reason: "kept" };
+  const news = { id: "r", status: "running", total: 100, done: 35, replayed: 30, delivered: 12 };
+
+  it("takes over what the stream tells, and reckons the rest", () => {
+    const after = advanced(row, news);
+    expect(after).toEqual({ ...row, status: "running", total: 100, considered: 35, replayed: 30, skipped: 5, delivered: 12, still_waiting: 18, eta_seconds: 7 });
+    // Those given up meanwhile are not on the way, although they did not arrive.
+    const known = { ...after, still_waiting: 3 };
+    expect(advanced(known, { ...news, delivered: 14 }).still_waiting).toBe(1);
+    expect(advanced(known, { ...news, delivered: 30 }).still_waiting).toBe(0);
+  });
+
+  it("says how long it takes only while it runs", () => {
+    for (const status of ["counting", "paused", "completed", "cancelled", "failed"]) expect(advanced(row, { ...news, status }).eta_seconds).toBeNull();
+    expect(advanced(row, { ...news, total: null }).eta_seconds).toBeNull();
+    expect(advanced(row, { ...news, done: 120 }).eta_seconds).toBe(0);
+  });
+
+  it("is followed until what it made due has ended", () => {
+    expect(isMoving({ status: "paused", still_waiting: 0 })).toBe(true);
+    expect(isMoving({ status: "completed", still_waiting: 1 })).toBe(true);
+    expect(isMoving({ status: "completed", still_waiting: 0 })).toBe(false);
   });
 });

@@ -210,6 +210,52 @@ export function isFinal(status: string): boolean {
   return status === "completed" || status === "cancelled" || status === "failed";
 }
 
+/** Whether more will become of it: it is not over, or what it made due is still on the way. */
+export function isMoving({ status, still_waiting }: { status: string; still_waiting: number }): boolean {
+  return !isFinal(status) || still_waiting > 0;
+}
+
+/** `replay` of `GET live`. */
+export interface LiveReplay {
+  id: string;
+  status: string;
+  done: number;
+  total: number | null;
+  replayed: number;
+  delivered: number;
+}
+
+/** The part of a replay that the stream can change. */
+interface Followed {
+  status: string;
+  total?: number | null;
+  considered: number;
+  replayed: number;
+  skipped: number;
+  delivered: number;
+  still_waiting: number;
+  rate_per_second: number;
+  eta_seconds?: number | null;
+}
+
+/** The replay after the news; what they do not tell is reckoned from what they do. */
+export function advanced<Row extends Followed>(row: Row, news: LiveReplay): Row {
+  const { status, total, done, replayed, delivered } = news;
+  const waiting = row.still_waiting + (replayed - row.replayed) - (delivered - row.delivered);
+  const left = status === "running" && total !== null ? Math.max(0, total - done) : null;
+  return {
+    ...row,
+    status,
+    total,
+    considered: done,
+    replayed,
+    skipped: done - replayed,
+    delivered,
+    still_waiting: Math.max(0, waiting),
+    eta_seconds: left === null ? null : Math.ceil(left / row.rate_per_second),
+  };
+}
+
 const NAMES: Record<keyof Selection, string> = {
   delivery_ids: "chosen deliveries",
   status: "status",

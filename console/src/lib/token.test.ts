@@ -1,7 +1,7 @@
 // Tokens are read without being trusted.
 import { describe, expect, it } from "vitest";
 
-import { readToken } from "./token";
+import { isFresh, readToken, renewalOf } from "./token";
 
 const encode = (claims: unknown) => `h.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.s`;
 
@@ -25,5 +25,28 @@ describe("readToken", () => {
   it("bears claims of any shape", () => {
     expect(readToken(encode({ app_metadata: { organizations: [1] } }))?.organizations).toEqual([]);
     expect(readToken(encode({ app_metadata: "x", email: 3, exp: "soon" }))).toEqual({ userId: null, email: null, expiresAt: null, organizations: [] });
+  });
+});
+
+describe("renewalOf", () => {
+  const NOW = 1_000_000_000;
+  const token = (sub: string | null, seconds: number, more = {}) => encode({ ...(sub && { sub }), exp: NOW / 1_000 + seconds, ...more });
+  const refused = token("ada", -1);
+
+  it("takes the first that is fresh and of the same person", () => {
+    const newer = token("ada", 3_600);
+    expect(renewalOf(refused, [null, undefined, token("bob", 3_600), token("ada", 5), newer, token("ada", 9_000)], NOW)).toBe(newer);
+  });
+
+  it("takes neither the refused one again nor anybody else's", () => {
+    const stillFresh = token("ada", 3_600);
+    expect(renewalOf(stillFresh, [stillFresh], NOW)).toBeNull();
+    expect(renewalOf(refused, [token("bob", 3_600)], NOW)).toBeNull();
+    // Of nobody: then nobody can tell whose the next one is.
+    expect(renewalOf(token(null, -1), [token(null, 3_600)], NOW)).toBeNull();
+  });
+
+  it("calls a token fresh for as long as it holds for some seconds more", () => {
+    expect([isFresh(token("ada", 11), NOW), isFresh(token("ada", 9), NOW), isFresh(encode({ sub: "ada" }), NOW), isFresh("a.b", NOW)]).toEqual([true, false, true, false]);
   });
 });

@@ -41,6 +41,19 @@ export function readToken(token: string): Claims | null {
   }
 }
 
+/** Whether a token holds for a while yet. */
+export function isFresh(token: string, now: number): boolean {
+  const expiresAt = readToken(token)?.expiresAt;
+  return expiresAt !== undefined && (expiresAt === null || expiresAt > now + 10_000);
+}
+
+/** The first of the candidates that can take a refused token's place: a newer one of the same person, never somebody else's. */
+export function renewalOf(refused: string, candidates: readonly (string | null | undefined)[], now: number): string | null {
+  const user = readToken(refused)?.userId ?? null;
+  if (user === null) return null;
+  return candidates.find((token) => token && token !== refused && isFresh(token, now) && readToken(token)?.userId === user) ?? null;
+}
+
 function organizations(metadata: unknown): Organization[] {
   const given = (metadata as { organizations?: unknown } | null)?.organizations;
   if (typeof given !== "object" || given === null) return [];

@@ -1,6 +1,6 @@
 // Which channel, project, team or repository a connection's events go to: looked up at the provider, and tried there.
-import { Check, Search } from "lucide-react";
-import { useEffect, useState } from "react";
+import { Search } from "lucide-react";
+import { useState } from "react";
 
 import { useChooseDestination, useDestinations } from "@/api/connections";
 import { sentence } from "@/api/errors";
@@ -12,6 +12,7 @@ import { Dialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { EmptyState, Loaded } from "@/components/states";
 import { useToast } from "@/components/toast";
+import { useSettled } from "@/components/use-settled";
 import { classes } from "@/lib/classes";
 import { chosenOf } from "@/lib/destination";
 import type { SettingProps } from "./delivery-settings";
@@ -49,15 +50,10 @@ function Picker({ connection, noun, onClose }: Pick<SettingProps, "connection"> 
   const { id: org } = useOrganization();
   const toast = useToast();
   const [typed, setTyped] = useState("");
-  const [search, setSearch] = useState("");
   const [picked, setPicked] = useState<string | null>(null);
   const [issueType, setIssueType] = useState("Task");
   const hasIssueTypes = connection.provider.startsWith("jira");
-  useEffect(() => {
-    const timer = setTimeout(() => setSearch(typed.trim()), 350);
-    return () => clearTimeout(timer);
-  }, [typed]);
-  const query = useDestinations(org, connection.id, search, true);
+  const query = useDestinations(org, connection.id, useSettled(typed.trim()));
   const choose = useChooseDestination(org, connection.id, ({ destination }) => {
     toast.good(`Its events go to ${destination?.name ?? picked}`);
     onClose();
@@ -86,23 +82,23 @@ function Picker({ connection, noun, onClose }: Pick<SettingProps, "connection"> 
             <EmptyState title={`No ${noun} was found`} />
           ) : (
             <>
-              <div role="listbox" aria-label={noun} className="mt-3 max-h-72 overflow-y-auto rounded-lg border border-line">
+              <fieldset className="mt-3 max-h-72 min-w-0 overflow-y-auto rounded-lg border border-line">
+                <legend className="sr-only">{`Which ${noun}`}</legend>
                 {destinations.map((one) => (
-                  <button
+                  <label
                     key={one.id}
-                    type="button"
-                    role="option"
-                    aria-selected={one.id === picked}
-                    onClick={() => setPicked(one.id)}
-                    className={classes("flex w-full items-center gap-2 px-3 py-2 text-left text-sm hover:bg-raised focus-visible:outline-offset-[-2px]", one.id === picked && "bg-accent-soft text-accent-ink")}
+                    className={classes(
+                      "flex cursor-pointer items-center gap-2.5 px-3 py-2 text-sm has-focus-visible:outline-2 has-focus-visible:-outline-offset-2 has-focus-visible:outline-accent",
+                      one.id === picked ? "bg-accent-soft text-accent-ink" : "hover:bg-raised",
+                    )}
                   >
+                    <input type="radio" name="destination" value={one.id} checked={one.id === picked} onChange={() => setPicked(one.id)} className="size-4 shrink-0 outline-none" />
                     <span dir="auto" className="foreign min-w-0 flex-1">
                       {one.name}
                     </span>
-                    {one.id === picked && <Check className="size-4" aria-hidden />}
-                  </button>
+                  </label>
                 ))}
-              </div>
+              </fieldset>
               {next_cursor && <p className="mt-1 text-xs text-faint">There are more: search for a part of the name.</p>}
             </>
           )

@@ -75,9 +75,7 @@ export function History({ id, current }: { id: string; current: Connection | nul
             )
           }
         </Loaded>
-        {query.data && query.data.length > 0 && (
-          <Pagination shown={query.data.length} noun="change" hasMore={query.hasNextPage} isLoading={query.isFetchingNextPage} onMore={() => void query.fetchNextPage()} />
-        )}
+        {query.data && query.data.length > 0 && <Pagination list={query} shown={query.data.length} noun="change" />}
       </Card>
       {at && <AsOf id={id} current={current} at={at} onClose={() => setAt(null)} />}
     </>

@@ -1,6 +1,6 @@
 // One connection: how it stands, what it wants, how it is delivered to, and what happened to it.
 import { Pause, Pencil, Play, Trash2 } from "lucide-react";
-import { useState } from "react";
+import { useState, type ReactNode } from "react";
 import { useNavigate, useParams } from "react-router";
 
 import { useProviderLabel } from "@/api/catalogue";
@@ -10,7 +10,7 @@ import { useOrganization, useOrganizationPath } from "@/app/organization";
 import { Button, LinkButton } from "@/components/button";
 import { Id } from "@/components/copy";
 import { Page } from "@/components/page";
-import { Loaded } from "@/components/states";
+import { Loaded, Stale } from "@/components/states";
 import { Tabs } from "@/components/tabs";
 import { useToast } from "@/components/toast";
 import { CustomDialog } from "@/features/integrations/custom-dialog";
@@ -31,24 +31,34 @@ import { Trouble } from "./trouble";
 export function Component() {
   const { id: org } = useOrganization();
   const { id = "" } = useParams();
+  const path = useOrganizationPath();
+  const navigate = useNavigate();
   const query = useConnection(org, id);
-  if (query.data) return <Found key={id} connection={query.data} />;
-  if (query.error instanceof ApiError && query.error.status === 404) return <Removed id={id} />;
+  // Kept here: once it is removed, its page is gone before the dialog has said all.
+  const [removing, setRemoving] = useState<Connection | null>(null);
   return (
-    <Page title="Connection">
-      <Loaded query={query}>{() => null}</Loaded>
-    </Page>
+    <>
+      {query.error instanceof ApiError && query.error.status === 404 ? (
+        // Also where it was there a moment ago: somebody else may remove it.
+        <Removed id={id} />
+      ) : query.data ? (
+        <Found key={id} connection={query.data} stale={<Stale query={query} />} onRemove={setRemoving} />
+      ) : (
+        <Page title="Connection">
+          <Loaded query={query}>{() => null}</Loaded>
+        </Page>
+      )}
+      {removing && <RemoveDialog connection={removing} onClose={() => setRemoving(null)} onRemoved={() => void navigate(path("integrations"))} />}
+    </>
   );
 }
 
-function Found({ connection }: { connection: Connection }) {
+function Found({ connection, stale, onRemove }: { connection: Connection; stale: ReactNode; onRemove: (connection: Connection) => void }) {
   const { id: org, mayManage } = useOrganization();
   const path = useOrganizationPath();
-  const navigate = useNavigate();
   const label = useProviderLabel();
   const summary = useConnections(org).data?.find((one) => one.id === connection.id);
   const [isEditing, setEditing] = useState(false);
-  const [isRemoving, setRemoving] = useState(false);
   const [secret, setSecret] = useState<Shown | null>(null);
   const [missed, setMissed] = useState<Connection["missed"]>(null);
   const scope = connection.team_id ? " · serves one team" : connection.project_id ? " · serves one project" : "";
@@ -80,7 +90,7 @@ function Found({ connection }: { connection: Connection }) {
               Edit
             </Button>
           )}
-          <Button look="danger-quiet" icon={<Trash2 className="size-3.5" aria-hidden />} onClick={() => setRemoving(true)}>
+          <Button look="danger-quiet" icon={<Trash2 className="size-3.5" aria-hidden />} onClick={() => onRemove(connection)}>
             Remove
           </Button>
         </>
@@ -90,6 +100,7 @@ function Found({ connection }: { connection: Connection }) {
   return (
     <Page title={connection.display_name} heading={heading} actions={actions} above={[{ to: path("integrations"), label: "Integrations" }]}>
       <div className="space-y-4 empty:hidden [&:not(:empty)]:mb-5">
+        {stale}
         {secret && <SecretRow shown={secret} onDone={() => setSecret(null)} />}
         {missed && <Missed connection={connection} missed={missed} />}
         <Trouble connection={connection} health={summary?.health ?? null} />
@@ -110,7 +121,6 @@ function Found({ connection }: { connection: Connection }) {
           onSecret={(_, shown) => setSecret(shown)}
         />
       )}
-      {isRemoving && <RemoveDialog connection={connection} onClose={() => setRemoving(false)} onRemoved={() => void navigate(path("integrations"))} />}
     </Page>
   );
 }

@@ -1,6 +1,5 @@
 // Which of the organization's last events a subscription would have taken.
 import { Check, Minus } from "lucide-react";
-import { useEffect, useState } from "react";
 import { Link } from "react-router";
 
 import { usePreview, type Connection } from "@/api/connections";
@@ -9,11 +8,9 @@ import { useOrganization, useOrganizationPath } from "@/app/organization";
 import { Card } from "@/components/card";
 import { EmptyState, Skeleton } from "@/components/states";
 import { Time } from "@/components/time";
+import { useSettled } from "@/components/use-settled";
 import { classes } from "@/lib/classes";
 import { plural } from "@/lib/format";
-
-/** How long to wait after a change before asking. */
-const PAUSE_MILLISECONDS = 400;
 
 const WHY: Record<string, string> = {
   type: "another kind",
@@ -26,12 +23,7 @@ const WHY: Record<string, string> = {
 export function PreviewCard({ connection, wish }: { connection: Connection; wish: string | null }) {
   const { id: org } = useOrganization();
   const path = useOrganizationPath();
-  const [settled, setSettled] = useState(wish);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(wish), PAUSE_MILLISECONDS);
-    return () => clearTimeout(timer);
-  }, [wish]);
-  const { data, error, isFetching } = usePreview(org, connection.id, settled);
+  const { data, error, isFetching } = usePreview(org, connection.id, useSettled(wish));
   // What was refused is told; what was last taken stays in view below it.
   const refused = error && <p role="alert" className="foreign border-b border-line bg-bad-soft px-4 py-2 text-xs text-bad">{sentence(error)}</p>;
   const about = data ? (

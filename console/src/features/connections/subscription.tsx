@@ -1,5 +1,5 @@
 // Which events a connection gets: patterns and conditions, tried on the last events before they are saved.
-import { useDeferredValue, useState } from "react";
+import { useState } from "react";
 
 import { useChangeConnection, type Connection, type ConnectionPatch } from "@/api/connections";
 import { ApiError, sentence } from "@/api/errors";
@@ -39,7 +39,7 @@ export function Subscription({ connection, mayChange }: { connection: Connection
   const [patterns, setPatterns] = useState(connection.event_types);
   const [draft, setDraft] = useState(() => draftOf(connection.conditions));
   const conditions = conditionOf(draft);
-  const wish = useDeferredValue(JSON.stringify({ event_types: patterns, conditions }));
+  const wish = JSON.stringify({ event_types: patterns, conditions });
   const isChanged = !same([patterns, conditions], [connection.event_types, connection.conditions ?? null]);
   const reset = () => {
     setPatterns(connection.event_types);

@@ -12,7 +12,7 @@ import { useLive } from "@/api/use-live";
 import { Card, Facts } from "@/components/card";
 import { JsonView } from "@/components/json-view";
 import { Page } from "@/components/page";
-import { EmptyState, Loaded } from "@/components/states";
+import { EmptyState, Loaded, Stale } from "@/components/states";
 import { Status } from "@/components/status";
 import { Time } from "@/components/time";
 import { WholeId } from "@/components/whole-id";
@@ -35,7 +35,7 @@ export function Component() {
     { connection_id: connection },
     ({ event, data }) => {
       const isThis = event === "delivery" && (data as LiveDelivery).id === id;
-      if (isThis || event === "gap") void queries.invalidateQueries({ queryKey: keys.delivery(org, id) });
+      if (isThis || event === "gap" || event === "lagged") void queries.invalidateQueries({ queryKey: keys.delivery(org, id) });
     },
     connection !== undefined,
   );
@@ -51,10 +51,10 @@ export function Component() {
       </Page>
     );
   }
-  return <Found delivery={query.data} above={above} />;
+  return <Found delivery={query.data} above={above} stale={<Stale query={query} className="mb-5" />} />;
 }
 
-function Found({ delivery, above }: { delivery: DeliveryDetail; above: { to: string; label: string }[] }) {
+function Found({ delivery, above, stale }: { delivery: DeliveryDetail; above: { to: string; label: string }[]; stale: ReactNode }) {
   const { mayManage } = useOrganization();
   const attempts = delivery.attempt_list;
   const isPending = delivery.status === "pending";
@@ -78,6 +78,7 @@ function Found({ delivery, above }: { delivery: DeliveryDetail; above: { to: str
       above={above}
       actions={mayManage && <ReplayOne delivery={delivery} />}
     >
+      {stale}
       <div className="grid items-start gap-5 xl:grid-cols-[minmax(0,1fr)_22rem]">
         <div className="min-w-0 space-y-5">
           <Card title="Attempts" about={attempts.length > 1 ? "The newest first." : undefined}>

@@ -11,7 +11,7 @@ import { Dot, type Tone } from "@/components/badge";
 import { Button } from "@/components/button";
 import { Card } from "@/components/card";
 import { Page } from "@/components/page";
-import { Pagination } from "@/components/pagination";
+import { LookFurther, Pagination } from "@/components/pagination";
 import { EmptyState, Loaded } from "@/components/states";
 import { Table } from "@/components/table";
 import { useToast } from "@/components/toast";
@@ -39,9 +39,10 @@ export function Component() {
   const [isLive, setLive] = useState(true);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [selection, setSelection] = useState<Selection | null>(null);
-  const isInside = useRef({ pointer: false, focus: false });
-  const isHeld = () =>
-    isInside.current.pointer || isInside.current.focus || chosen.size > 0 || window.scrollY > READING_PIXELS;
+  const table = useRef<HTMLDivElement>(null);
+  // Asked of the page itself: a row that goes away takes its focus along without a word.
+  const isInside = () => table.current !== null && (table.current.matches(":hover") || table.current.contains(document.activeElement));
+  const isHeld = () => isInside() || chosen.size > 0 || window.scrollY > READING_PIXELS;
   const { list, stream, waiting, show, isFresh } = useLiveList(org, filter, { isLive, isHeld });
   const rows = list.data ?? NO_ROWS;
   const isFiltered = filtersSet(DELIVERY_FILTERS, filter) > 0;
@@ -74,14 +75,7 @@ export function Component() {
           />
         )}
         {waiting > 0 && chosen.size === 0 && <WaitingButton count={waiting} onShow={show} />}
-        <div
-          aria-busy={list.isPlaceholderData}
-          className={classes("transition-opacity", list.isPlaceholderData && "opacity-60")}
-          onPointerEnter={() => (isInside.current.pointer = true)}
-          onPointerLeave={() => (isInside.current.pointer = false)}
-          onFocus={() => (isInside.current.focus = true)}
-          onBlur={() => (isInside.current.focus = false)}
-        >
+        <div ref={table} aria-busy={list.isPlaceholderData} className={classes("transition-opacity", list.isPlaceholderData && "opacity-60")}>
           <Loaded query={list} lines={12}>
             {() => (
               <ChoosingContext value={choosing}>
@@ -92,23 +86,19 @@ export function Component() {
                   rowId={(row) => row.id}
                   rowHref={(row) => path(`deliveries/${row.id}`)}
                   isFresh={isFresh}
-                  empty={<Nothing isFiltered={isFiltered} onClear={() => change({ status: [] })} />}
+                  empty={
+                    list.hasNextPage ? (
+                      <LookFurther list={list} many="deliveries" icon={<Send aria-hidden />} />
+                    ) : (
+                      <Nothing isFiltered={isFiltered} onClear={() => change({ status: [] })} />
+                    )
+                  }
                 />
               </ChoosingContext>
             )}
           </Loaded>
         </div>
-        {rows.length > 0 && (
-          <Pagination
-            shown={rows.length}
-            noun="delivery"
-            many="deliveries"
-            hasMore={list.hasNextPage}
-            isLoading={list.isFetchingNextPage}
-            isLive={isLive}
-            onMore={() => void list.fetchNextPage()}
-          />
-        )}
+        {rows.length > 0 && <Pagination list={list} shown={rows.length} noun="delivery" many="deliveries" isLive={isLive} />}
       </Card>
       {selection && (
         <ReplayDialog

@@ -20,7 +20,8 @@ const FRESH_MILLISECONDS = 1_800;
 
 export function useLiveList(org: string, filter: DeliveryFilter, options: { isLive: boolean; isHeld: () => boolean }) {
   const queries = useQueryClient();
-  const list = useDeliveries(org, filter, { keepsShown: true });
+  // What is watched comes by the stream, and what is paused stays as it is.
+  const list = useDeliveries(org, filter, { keepsShown: true, refetchOnWindowFocus: false, refetchOnReconnect: false });
   const key = keys.deliveryList(org, { ...filter });
   const keyText = JSON.stringify(key);
   const fresh = useFresh();
@@ -28,13 +29,19 @@ export function useLiveList(org: string, filter: DeliveryFilter, options: { isLi
   const newest = useRef<DeliveryPage | null>(null);
   const news = useRef(new Map<string, LiveDelivery>());
   const hasUnknown = useRef(false);
+  const isAskedFor = useRef(false);
   const latest = useRef({ key, filter, ...options });
   useEffect(() => {
     latest.current = { key, filter, ...options };
   });
 
+  // Whatever is laid over the list while it is read is lost with the answer: then it waits.
+  const isBeingRead = useCallback(() => queries.getQueryState(latest.current.key)?.fetchStatus === "fetching", [queries]);
+
   /** Puts the newest page on top of what is shown. */
   const show = useCallback(() => {
+    isAskedFor.current = isBeingRead();
+    if (isAskedFor.current) return;
     const page = newest.current;
     newest.current = null;
     setWaiting(0);
@@ -48,12 +55,12 @@ export function useLiveList(org: string, filter: DeliveryFilter, options: { isLi
       return { ...now, pages: now.pages.map((one, at) => ({ ...one, items: merged.pages[at] ?? one.items })) };
     });
     fresh.mark(added);
-  }, [queries, fresh.mark]);
+  }, [queries, fresh.mark, isBeingRead]);
 
   // Known rows, a few times a second.
   useEffect(() => {
     const timer = setInterval(() => {
-      if (news.current.size === 0) return;
+      if (news.current.size === 0 || isBeingRead()) return;
       const taken = news.current;
       news.current = new Map();
       const changed: string[] = [];
@@ -83,19 +90,20 @@ export function useLiveList(org: string, filter: DeliveryFilter, options: { isLi
       }
     }, APPLY_MILLISECONDS);
     return () => clearInterval(timer);
-  }, [queries, fresh.mark]);
+  }, [queries, fresh.mark, isBeingRead]);
 
   // New rows: read the first page again, and show it, or say how many wait.
   useEffect(() => {
     newest.current = null;
     hasUnknown.current = false;
+    isAskedFor.current = false;
     setWaiting(0);
     const stop = new AbortController();
     let isReading = false;
     let readAt = Date.now();
     const mayShow = () => latest.current.isLive && !latest.current.isHeld();
     const timer = setInterval(() => {
-      if (newest.current && mayShow()) show();
+      if (newest.current && (isAskedFor.current || mayShow())) show();
       // The stream tells of attempts: what waits for its first one is found by looking now and then.
       const isDue = hasUnknown.current || (Date.now() - readAt > LOOK_MILLISECONDS && !document.hidden);
       if (!isDue || isReading || !latest.current.isLive) return;
@@ -122,6 +130,13 @@ export function useLiveList(org: string, filter: DeliveryFilter, options: { isLi
       clearInterval(timer);
     };
   }, [org, keyText, queries, show]);
+
+  // What happened while it was paused, to whichever of its rows, only the list knows.
+  const wasLive = useRef(options.isLive);
+  useEffect(() => {
+    if (options.isLive && !wasLive.current) void queries.invalidateQueries({ queryKey: latest.current.key });
+    wasLive.current = options.isLive;
+  }, [options.isLive, queries]);
 
   const stream = useLive(
     org,

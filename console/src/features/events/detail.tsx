@@ -11,7 +11,8 @@ import { LinkButton } from "@/components/button";
 import { Card, Facts } from "@/components/card";
 import { JsonView } from "@/components/json-view";
 import { Page } from "@/components/page";
-import { EmptyState, Loaded } from "@/components/states";
+import { LookFurther, Pagination } from "@/components/pagination";
+import { EmptyState, Loaded, Stale } from "@/components/states";
 import { Table } from "@/components/table";
 import { Time } from "@/components/time";
 import { WholeId } from "@/components/whole-id";
@@ -40,6 +41,7 @@ export function Component() {
   const event = query.data;
   return (
     <Page title={event.type} heading={<bdi>{event.type}</bdi>} about={event.subject ? <bdi>{event.subject}</bdi> : undefined} above={above}>
+      <Stale query={query} className="mb-5" />
       <div className="grid items-start gap-5 xl:grid-cols-[minmax(0,1fr)_22rem]">
         <div className="min-w-0 space-y-5">
           <Deliveries event={event.id} />
@@ -84,10 +86,17 @@ function Deliveries({ event }: { event: string }) {
             rows={rows}
             rowId={(row) => row.id}
             rowHref={(row) => path(`deliveries/${row.id}`)}
-            empty={<EmptyState title="No connection wanted it">Ask beside why it did not go to one that you expected.</EmptyState>}
+            empty={
+              list.hasNextPage ? (
+                <LookFurther list={list} many="deliveries" />
+              ) : (
+                <EmptyState title="No connection wanted it">Ask beside why it did not go to one that you expected.</EmptyState>
+              )
+            }
           />
         )}
       </Loaded>
+      {rows.length > 0 && list.hasNextPage && <Pagination list={list} shown={rows.length} noun="delivery" many="deliveries" />}
     </Card>
   );
 }

@@ -9,7 +9,7 @@ import type { EventItem } from "@/api/shapes";
 import { Button } from "@/components/button";
 import { Card } from "@/components/card";
 import { Page } from "@/components/page";
-import { Pagination } from "@/components/pagination";
+import { LookFurther, Pagination } from "@/components/pagination";
 import { EmptyState, Loaded } from "@/components/states";
 import { Table, type Columns } from "@/components/table";
 import { Time } from "@/components/time";
@@ -71,9 +71,7 @@ export function Component() {
               rowHref={(row) => path(`events/${row.id}`)}
               empty={
                 list.hasNextPage ? (
-                  <EmptyState icon={<Zap aria-hidden />} title="Nothing so far" action={<Button isBusy={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>Look further back</Button>}>
-                    None of the events that were looked through match.
-                  </EmptyState>
+                  <LookFurther list={list} many="events" icon={<Zap aria-hidden />} />
                 ) : (
                   <Nothing isFiltered={filtersSet(EVENT_FILTERS, filter) > 0} onClear={() => change({})} />
                 )
@@ -81,9 +79,7 @@ export function Component() {
             />
           )}
         </Loaded>
-        {rows.length > 0 && (
-          <Pagination shown={rows.length} noun="event" hasMore={list.hasNextPage} isLoading={list.isFetchingNextPage} onMore={() => void list.fetchNextPage()} />
-        )}
+        {rows.length > 0 && <Pagination list={list} shown={rows.length} noun="event" />}
       </Card>
     </Page>
   );

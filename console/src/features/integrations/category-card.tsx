@@ -41,8 +41,18 @@ export function CategoryCard({ category, providers, connections, secrets, onSecr
       {category.label}
     </span>
   );
+  // A connection that was just made is not in the list yet, nor ever where the list cannot be read.
+  const homeless = Object.entries(secrets).filter(([id, { provider }]) => ids.has(provider) && !connections.data?.some((one) => one.id === id));
   return (
     <Card isFlush title={title} about={category.about} actions={add}>
+      {homeless.map(([id, shown]) => (
+        <div key={id} className="border-b border-line px-4 py-3">
+          <p dir="auto" className="foreign mb-2 text-sm font-medium">
+            {shown.name}
+          </p>
+          <SecretRow shown={shown} onDone={() => onSecretRead(id)} />
+        </div>
+      ))}
       <Loaded query={connections} lines={2}>
         {(all) => (
           <Table

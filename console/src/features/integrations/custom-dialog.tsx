@@ -43,26 +43,21 @@ interface Values {
 
 function Create({ category, onClose, onSecret }: Props & { category: "notification" | "ticketing" }) {
   const { id: org } = useOrganization();
-  const create = useCreateCustom(org);
   const toast = useToast();
+  const provider = `custom_${category}`;
+  const create = useCreateCustom(org, ({ id, secret, warnings }, { name }) => {
+    toast.good(`${name} is connected`);
+    onSecret(id, { text: secret, isPublic: false, provider, name, warnings });
+  });
   const submit = ({ icon_url, ...values }: Values) =>
-    create.mutate(
-      { ...values, type: category, ...(icon_url ? { icon_url } : {}) },
-      {
-        onSuccess: ({ id, secret, warnings }) => {
-          toast.good(`${values.name} is connected`);
-          onSecret(id, { text: secret, isPublic: false, warnings });
-          onClose();
-        },
-      },
-    );
-  return <Form provider={`custom_${category}`} initial={{ name: "", webhook_url: "", icon_url: null }} action="Add" error={create.error} isBusy={create.isPending} onSubmit={submit} onClose={onClose} />;
+    create.mutate({ ...values, type: category, ...(icon_url ? { icon_url } : {}) }, { onSuccess: onClose });
+  return <Form provider={provider} initial={{ name: "", webhook_url: "", icon_url: null }} action="Add" error={create.error} isBusy={create.isPending} onSubmit={submit} onClose={onClose} />;
 }
 
 function Edit({ connection, onClose, onSecret }: Props & { connection: (CustomWish & { kind: "edit" })["connection"] }) {
   const { id: org } = useOrganization();
-  const change = useChangeCustom(org, connection);
   const toast = useToast();
+  const change = useChangeCustom(org, connection, ({ warnings }) => toast.good("The change is saved", warnings?.join(" ")));
   const initial = { name: connection.display_name, webhook_url: destinationOf(connection) ?? "", icon_url: iconUrlOf(connection.metadata) };
   const submit = (values: Values) =>
     change.mutate(
@@ -71,22 +66,15 @@ function Edit({ connection, onClose, onSecret }: Props & { connection: (CustomWi
         ...(values.webhook_url === initial.webhook_url ? {} : { webhook_url: values.webhook_url }),
         ...(values.icon_url === initial.icon_url ? {} : { icon_url: values.icon_url }),
       },
-      {
-        onSuccess: ({ warnings }) => {
-          toast.good("The change is saved", warnings?.join(" "));
-          onClose();
-        },
-      },
+      { onSuccess: onClose },
     );
   return (
     <>
       <Form provider={connection.provider} initial={initial} action="Save" error={change.error} isBusy={change.isPending} onSubmit={submit} onClose={onClose} extra={<TestButton connection={connection} />} />
       <Regenerate
         connection={connection}
-        onSecret={(shown) => {
-          onSecret(connection.id, shown);
-          onClose();
-        }}
+        onSecret={(shown) => onSecret(connection.id, shown)}
+        onDone={onClose}
       />
     </>
   );

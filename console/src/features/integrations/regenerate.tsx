@@ -2,6 +2,7 @@
 import { RefreshCw } from "lucide-react";
 import { useState } from "react";
 
+import type { ConnectionSummary } from "@/api/connections";
 import { useChangeCustom } from "@/api/integrations";
 import { useOrganization } from "@/app/organization";
 import { Button } from "@/components/button";
@@ -20,24 +21,28 @@ const SCHEMES = [
   { value: "ed25519", label: "Key pair (Ed25519)" },
 ];
 
-export function Regenerate({ connection, onSecret }: { connection: { id: string; team_id?: string | null; project_id?: string | null }; onSecret: (shown: Shown) => void }) {
+interface Props {
+  connection: Pick<ConnectionSummary, "id" | "provider" | "display_name" | "team_id" | "project_id">;
+  /** Told even if this is gone by then. */
+  onSecret: (shown: Shown) => void;
+  onDone: () => void;
+}
+
+export function Regenerate({ connection, onSecret, onDone }: Props) {
   const { id: org } = useOrganization();
-  const change = useChangeCustom(org, connection);
   const toast = useToast();
+  const change = useChangeCustom(org, connection, ({ secret, public_key, warnings }) => {
+    toast.good(secret ? "There is a new signing secret" : "There is a new key pair");
+    const text = secret ?? public_key;
+    if (text) onSecret({ text, isPublic: !secret, provider: connection.provider, name: connection.display_name, warnings });
+  });
   const [isOpen, setOpen] = useState(false);
   const [overlap, setOverlap] = useState("0");
   const [signing, setSigning] = useState("hmac");
   const regenerate = () =>
     change.mutate(
       { regenerate_secret: true, signing, secret_overlap_seconds: Number(overlap) },
-      {
-        onSuccess: ({ secret, public_key, warnings }) => {
-          toast.good(secret ? "There is a new signing secret" : "There is a new key pair");
-          const text = secret ?? public_key;
-          if (text) onSecret({ text, isPublic: !secret, warnings });
-        },
-        onError: (error) => toast.bad("The secret stays as it is", error),
-      },
+      { onSuccess: onDone, onError: (error) => toast.bad("The secret stays as it is", error) },
     );
   return (
     <section className="mt-6 border-t border-line pt-4">

@@ -19,8 +19,8 @@ interface Removable {
 
 export function RemoveDialog({ connection, onClose, onRemoved }: { connection: Removable; onClose: () => void; onRemoved?: () => void }) {
   const { id: org } = useOrganization();
-  const remove = useRemoveConnection(org);
   const toast = useToast();
+  const remove = useRemoveConnection(org, () => toast.good(`${connection.display_name} is removed`));
   const label = useProviderLabel();
   const [revokeUrl, setRevokeUrl] = useState<string | null>(null);
   const done = () => {
@@ -30,7 +30,6 @@ export function RemoveDialog({ connection, onClose, onRemoved }: { connection: R
   const confirm = () =>
     remove.mutate(connection, {
       onSuccess: (removed) => {
-        toast.good(`${connection.display_name} is removed`);
         const href = webAddress(removed.revokeUrl);
         if (href) setRevokeUrl(href);
         else done();

@@ -8,6 +8,9 @@ export interface Shown {
   /** `whsec_…`; or the public key of a pair, which is no secret. */
   text: string;
   isPublic: boolean;
+  /** Of the connection, for as long as no list shows it. */
+  provider: string;
+  name: string;
   warnings?: string[];
 }
 

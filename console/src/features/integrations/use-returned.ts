@@ -34,7 +34,7 @@ export function useReturned(org: string, isReady: boolean) {
         for (const name of ["connected", "error", "message", "section"]) rest.delete(name);
         return rest;
       },
-      { replace: true },
+      { replace: true, preventScrollReset: true },
     );
   }, [connected, error, message, isReady, toast, label, forget, setAddress]);
 }

@@ -1,10 +1,9 @@
 // One replay: how far it is, what it selects, and the ways to steer it.
-import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { useParams } from "react-router";
 
 import { useOrganization, useOrganizationPath } from "@/app/organization";
-import { oneReplay } from "@/api/replays";
+import { useReplay } from "@/api/replays";
 import type { Replay } from "@/api/shapes";
 import { Card, Facts } from "@/components/card";
 import { Page } from "@/components/page";
@@ -21,7 +20,7 @@ export function Component() {
   const { id: org } = useOrganization();
   const { id = "" } = useParams();
   const path = useOrganizationPath();
-  const query = useQuery(oneReplay(org, id));
+  const query = useReplay(org, id);
   const replay = query.data;
   return (
     <Page

@@ -1,6 +1,6 @@
 // Puts a replay together: what, how, and what it would do, before anything is sent.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useDeferredValue, useState, type FormEvent } from "react";
+import { useMemo, useState, type FormEvent } from "react";
 import { useNavigate, useSearchParams } from "react-router";
 
 import { useOrganization, useOrganizationPath } from "@/app/organization";
@@ -11,8 +11,9 @@ import { Card } from "@/components/card";
 import { Page } from "@/components/page";
 import { Loaded } from "@/components/states";
 import { useToast } from "@/components/toast";
+import { useSettled } from "@/components/use-settled";
 import { count } from "@/lib/format";
-import { formErrors, formOf, requestOf } from "@/lib/replay";
+import { formErrors, formOf, requestOf, type Configuration, type ReplayForm, type Selection } from "@/lib/replay";
 import { DryRunView, sendable } from "./dry-run";
 import { ReplayOptions } from "./options";
 import { SelectionFields } from "./selection-fields";
@@ -28,10 +29,11 @@ export function Component() {
   const [form, setForm] = useState(() => formOf(address, Date.now()));
   const errors = formErrors(form);
   const isWhole = Object.keys(errors).length === 0;
-  // Typing goes on while the last selection is counted.
-  const settled = useDeferredValue(form);
-  const { selection } = requestOf(settled, true);
-  const run = useDryRun(selection, settled.configuration, Object.keys(formErrors({ ...settled, rate: "1" })).length === 0);
+  // Typing goes on while the last selection is counted; null while what is typed selects nothing that can be counted.
+  const wish = useMemo(() => wishOf(form), [form]);
+  const settled = useSettled(wish);
+  const [selection, configuration] = useMemo(() => JSON.parse(settled ?? '[{},"current"]') as [Selection, Configuration], [settled]);
+  const run = useDryRun(selection, configuration, settled !== null);
   const number = run.data ? sendable(run.data) : 0;
   const start = useMutation({
     mutationFn: () => startReplay(org, requestOf(form, false)),
@@ -41,10 +43,12 @@ export function Component() {
     },
     onError: (error) => toast.bad("The replay did not start", error),
   });
-  const canStart = isWhole && number > 0 && !run.isPlaceholderData && settled === form;
+  const canStart = isWhole && number > 0 && !run.isPlaceholderData && settled === wish;
+  // Also while its page is on the way: a second click would begin a second one.
+  const isStarting = start.isPending || start.isSuccess;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (canStart && !start.isPending) start.mutate();
+    if (canStart && !isStarting) start.mutate();
   };
   return (
     <Page title="New replay" above={[{ to: path("replays"), label: "Replays" }]} about="Nothing is sent until you start it.">
@@ -64,7 +68,7 @@ export function Component() {
                 {(found) => <DryRunView run={found} />}
               </Loaded>
             </div>
-            <Button look="primary" type="submit" className="mt-5 w-full" disabled={!canStart} isBusy={start.isPending}>
+            <Button look="primary" type="submit" className="mt-5 w-full" disabled={!canStart} isBusy={isStarting}>
               {number > 0 ? `Replay ${count(number)}${run.data?.is_exact ? "" : "+"}` : "Nothing to replay"}
             </Button>
           </Card>
@@ -72,4 +76,10 @@ export function Component() {
       </form>
     </Page>
   );
+}
+
+function wishOf(form: ReplayForm): string | null {
+  if (Object.keys(formErrors({ ...form, rate: "1" })).length > 0) return null;
+  const { selection, configuration } = requestOf(form, true);
+  return JSON.stringify([selection, configuration]);
 }

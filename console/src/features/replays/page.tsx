@@ -67,7 +67,7 @@ export function Component() {
   const path = useOrganizationPath();
   const [address, setAddress] = useSearchParams();
   if (address.has("new")) return <Navigate replace to={path(`replays/new?${address}`)} />;
-  return <List status={address.get("status") ?? undefined} onStatus={(next) => setAddress(next ? { status: next } : {})} />;
+  return <List status={address.get("status") ?? undefined} onStatus={(next) => setAddress(next ? { status: next } : {}, { preventScrollReset: true })} />;
 }
 
 function List({ status, onStatus }: { status: string | undefined; onStatus: (status: string | undefined) => void }) {
@@ -107,7 +107,7 @@ function List({ status, onStatus }: { status: string | undefined; onStatus: (sta
             />
           )}
         </Loaded>
-        {rows.length > 0 && <Pagination shown={rows.length} noun="replay" hasMore={list.hasNextPage} isLoading={list.isFetchingNextPage} onMore={() => void list.fetchNextPage()} />}
+        {rows.length > 0 && <Pagination list={list} shown={rows.length} noun="replay" />}
       </Card>
     </Page>
   );

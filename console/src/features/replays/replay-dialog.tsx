@@ -1,10 +1,10 @@
 // Replays a selection from a list: what it would do, how to do it, and then how far it is.
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { useOrganization, useOrganizationPath } from "@/app/organization";
 import { keys } from "@/api/keys";
-import { oneReplay, startReplay } from "@/api/replays";
+import { startReplay, useReplay } from "@/api/replays";
 import type { Replay } from "@/api/shapes";
 import { Button, LinkButton } from "@/components/button";
 import { Dialog } from "@/components/dialog";
@@ -96,8 +96,7 @@ function Asking({ selection, onClose, onStarted }: { selection: Selection; onClo
 function Underway({ replay: begun, onClose }: { replay: Replay; onClose: () => void }) {
   const { id: org } = useOrganization();
   const path = useOrganizationPath();
-  const query = useQuery({ ...oneReplay(org, begun.id), initialData: begun });
-  const replay = query.data;
+  const replay = useReplay(org, begun.id, begun).data ?? begun;
   return (
     <Dialog
       isOpen

@@ -9,7 +9,7 @@ import type { Configuration, Selection } from "@/lib/replay";
 export function useDryRun(selection: Selection, configuration: Configuration, isOn = true) {
   const { id: org } = useOrganization();
   return useQuery({
-    queryKey: [...keys.replays(org), "dry-run", selection, configuration],
+    queryKey: keys.dryRun(org, selection, configuration),
     queryFn: ({ signal }) => tryReplay(org, { selection, configuration }, signal),
     enabled: isOn,
     placeholderData: keepPreviousData,
