@@ -44,6 +44,10 @@ pub(crate) struct Crowd {
 }
 
 impl Tenant {
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
+    }
+
     pub(crate) fn verifiers(&self) -> Vec<Verifier> {
         self.webhooks.verifiers()
     }

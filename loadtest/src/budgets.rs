@@ -26,6 +26,7 @@ pub(crate) enum Metric {
     #[serde(rename = "cpu_ms_per_1000")]
     CpuMsPer1000,
     EngineRssMib,
+    EnginePeakMib,
     FloorRatio,
     FloorP99Ratio,
     BaselineRatio,
@@ -33,7 +34,7 @@ pub(crate) enum Metric {
 }
 
 impl Metric {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::DeliveriesPerSecond,
         Self::AcceptedPerSecond,
         Self::ArrivalP50Ms,
@@ -42,6 +43,7 @@ impl Metric {
         Self::AnswerP99Ms,
         Self::CpuMsPer1000,
         Self::EngineRssMib,
+        Self::EnginePeakMib,
         Self::FloorRatio,
         Self::FloorP99Ratio,
         Self::BaselineRatio,
@@ -69,6 +71,7 @@ impl Metric {
             Self::AnswerP99Ms => "202 p99, ms",
             Self::CpuMsPer1000 => "engine + Postgres CPU ms per 1,000",
             Self::EngineRssMib => "largest engine process, MiB",
+            Self::EnginePeakMib => "the same at its peak, MiB",
             Self::FloorRatio => "share of the floor's rate",
             Self::FloorP99Ratio => "p99, times the floor's",
             Self::BaselineRatio => "share of the baseline's rate",

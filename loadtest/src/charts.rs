@@ -83,8 +83,9 @@ fn rate(name: String, counts: &[u64]) -> Line {
 fn latency(round: &Round) -> Chart {
     let lots = &round.timeline.lots;
     let mut lines = Vec::new();
-    // Without a summary the latency says nothing: everything had been waiting before it began.
-    for lot in lots.iter().filter(|_| round.arrival.is_some()) {
+    // Without a summary, or of what was prepared, the latency says nothing: all of it had been waiting.
+    let is_timed = |lot: &&LotLine| round.arrival.is_some() && !lot.accepted.is_empty();
+    for lot in lots.iter().filter(is_timed) {
         let of = |name: &str, ms: fn(&crate::timeline::Point) -> f64| {
             let points = lot.points.iter().enumerate().filter(|(_, point)| point.arrived > 0);
             let points = points.map(|(step, point)| (seconds(step), ms(point))).collect();

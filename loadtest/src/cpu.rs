@@ -40,6 +40,8 @@ pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
     /// Resident memory of the named process at the end, shared pages included.
     pub(crate) rss_mib: f64,
+    /// The most that the named process had resident since it began.
+    pub(crate) peak_mib: f64,
     /// The same for it and its descendants, with shared pages divided among their users.
     pub(crate) pss_mib: f64,
 }
@@ -109,6 +111,7 @@ impl Sample {
             name: one.name.clone(),
             cpu_seconds: spent(one.pid) / TICKS_PER_SECOND,
             rss_mib: memory_mib(&format!("/proc/{}/status", one.pid), "VmRSS:"),
+            peak_mib: memory_mib(&format!("/proc/{}/status", one.pid), "VmHWM:"),
             pss_mib: self
                 .processes
                 .keys()

@@ -54,6 +54,15 @@ pub(crate) struct EventWriter {
 }
 
 impl EventWriter {
+    /// The `data` of one event, as JSON.
+    pub(crate) fn data(&self, sequence: usize, emitted_ns: u64) -> String {
+        let mut event = Vec::new();
+        self.write(sequence, emitted_ns, &mut event);
+        let event = String::from_utf8(event).expect("it is written from text");
+        let data = event.split_once(r#""data":"#).and_then(|(_, rest)| rest.strip_suffix('}'));
+        data.expect("an event ends with its data").to_owned()
+    }
+
     /// Appends one event as JSON.
     pub(crate) fn write(&self, sequence: usize, emitted_ns: u64, out: &mut Vec<u8>) {
         let run = self.run;
@@ -123,6 +132,16 @@ mod tests {
             }
             assert_eq!(event["idempotency_key"].is_string(), with_idempotency);
         }
+    }
+
+    #[test]
+    fn the_data_of_an_event_is_told_alone_too() {
+        let organizations = Arc::new([Uuid::nil()]);
+        let writer = EventWriter { organizations, run: 0xabc, with_idempotency: true };
+        let (mut event, data) = (Vec::new(), writer.data(7, 5));
+        writer.write(7, 5, &mut event);
+        let json = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).expect("valid JSON");
+        assert_eq!(json(&event)["data"], json(data.as_bytes()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
+use crate::budgets::Metric;
 use crate::door::Manner;
 use crate::load::{Load, LoadArguments};
 use crate::progress::Progress;
@@ -302,5 +303,36 @@ async fn lots_are_told_apart_and_one_can_be_called_off() -> anyhow::Result<()> {
     assert_eq!(round.arrival, None);
     round.watch(|part| part == "endless");
     assert!(round.arrival.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_prepared_is_missed_too_but_has_no_latency_and_no_rate() -> anyhow::Result<()> {
+    let round = with_stage(Fault::None, &SMALL, async |stage, organization_id| {
+        let sent = Lot::of(&SMALL, organization_id);
+        let prepared = Lot { name: "prepared", prepared: Some(7), ..sent.clone() };
+        let sent = Lot { parts: vec![("alone", 10), ("beside", 40)], ..sent };
+        let mut trial = Trial::open(stage, "test", vec![prepared, sent], &SMALL)?;
+        trial.send(1).await?;
+        trial.arrived(1).await;
+        trial.finish(&[]).await
+    });
+    let mut round = round.await?;
+    let lots: Vec<(u64, u64, u64)> = round
+        .timeline
+        .lots
+        .iter()
+        .map(|lot| (lot.ledger.accepted, lot.ledger.unique, lot.ledger.lost))
+        .collect();
+    assert_eq!(lots, [(40, 0, 40), (40, 40, 0)]);
+    let parts: Vec<&str> = round.parts.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(parts, ["alone", "beside"]);
+    let rate = round.metric(Metric::AcceptedPerSecond).expect("some were accepted");
+    assert!((rate * round.send_seconds - 40.0).abs() < 1.0, "{rate} in {}", round.send_seconds);
+    assert_eq!((round.work(), round.metric(Metric::BaselineP99Ratio)), (40, None));
+    round.watch(|part| part == "beside");
+    round.compare_with("alone");
+    assert_eq!(round.work(), 30);
+    assert!(round.metric(Metric::BaselineP99Ratio).is_some());
     Ok(())
 }

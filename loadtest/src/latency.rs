@@ -27,6 +27,11 @@ impl Latencies {
         self.0.add(&other.0).expect("all have the same bounds");
     }
 
+    /// How many were collected.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
     /// Latencies in milliseconds at ever rarer quantiles, as far as there are enough of them.
     pub(crate) fn curve(&self) -> Vec<(f64, f64)> {
         let count = self.0.len() as f64;

@@ -85,9 +85,9 @@ pub(crate) struct LoadArguments {
     /// Rounds; medians are taken over the valid ones.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
     rounds: u8,
-    /// Seconds after which a round sends no more.
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=3600))]
-    timeout: u16,
+    /// Seconds after which a round sends no more [steady: 300].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    timeout: Option<u16>,
     /// Seconds that deliveries may take after the last answer [steady: 60].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=3600))]
     drain_timeout: Option<u16>,
@@ -99,7 +99,8 @@ pub(crate) struct ScenarioArguments {
     /// connections: the organizations that the webhooks belong to.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     organizations: Option<u16>,
-    /// burst: how long it lasts; recovery: how long the receiver stays down after the backlog.
+    /// burst: how long it lasts; recovery: how long the receiver stays down after the backlog; replay:
+    /// how long live events come alone.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=600))]
     seconds: Option<u16>,
     /// paced: requests that the receiver takes in a second.
@@ -128,7 +129,7 @@ impl LoadArguments {
             idempotency: self.idempotency,
             verify_every: self.verify_every,
             rounds: self.rounds,
-            timeout: self.timeout,
+            timeout: self.timeout.unwrap_or(defaults.timeout),
             drain_timeout: self.drain_timeout.unwrap_or(defaults.drain_timeout),
             ..defaults.clone()
         }

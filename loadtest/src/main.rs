@@ -25,6 +25,7 @@ mod postgres;
 mod progress;
 mod receiver;
 mod render;
+mod replays;
 mod report;
 mod round;
 mod scenarios;

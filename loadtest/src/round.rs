@@ -48,6 +48,10 @@ pub(crate) struct Round {
     pub(crate) busy_share: f64,
     pub(crate) strangers_share: f64,
     pub(crate) parts: Vec<Part>,
+    /// The latency of the part that the others are compared with, where the round has one.
+    pub(crate) baseline: Option<Summary>,
+    /// Deliveries of that part: they came before the counting began.
+    pub(crate) uncounted: u64,
     pub(crate) timeline: Timeline,
     /// What the scenario wants to be true of every round.
     pub(crate) checks: Vec<Check>,
@@ -85,6 +89,8 @@ pub(crate) struct Timeline {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LotLine {
     pub(crate) name: String,
+    pub(crate) ledger: Reconciliation,
+    /// Nothing where the lot was not sent, but prepared.
     pub(crate) accepted: Vec<u64>,
     pub(crate) points: Vec<Point>,
 }
@@ -129,6 +135,8 @@ impl Round {
             busy_share: round(span.busy_share),
             strangers_share: round(span.strangers_share),
             parts: Vec::new(),
+            baseline: None,
+            uncounted: 0,
             timeline: Timeline {
                 counts_from_seconds: since(origin_ns, counts_from_ns),
                 lots: Vec::new(),
@@ -142,7 +150,9 @@ impl Round {
         };
         for (outcome, lot) in outcomes.into_iter().zip(book.lots) {
             result.ledger.add(&outcome.ledger);
-            for (name, (latencies, last_ns)) in outcome.parts.into_iter().zip(&lot.parts) {
+            // How old something is that was prepared says nothing.
+            let timed = if outcome.sent.is_some() { outcome.parts } else { Vec::new() };
+            for (name, (latencies, last_ns)) in timed.into_iter().zip(&lot.parts) {
                 let name = name.to_owned();
                 let (arrival, curve) = (latencies.summary(), latencies.curve());
                 let last_seconds = since(origin_ns, *last_ns);
@@ -162,7 +172,8 @@ impl Round {
                 accepted = sent.accepted;
             }
             let name = outcome.name.to_owned();
-            result.timeline.lots.push(LotLine { name, accepted, points: lot.points() });
+            let (ledger, points) = (outcome.ledger, lot.points());
+            result.timeline.lots.push(LotLine { name, ledger, accepted, points });
         }
         result.answer = answers.summary();
         result.first_trouble = result.first_trouble.take().or(book.first_rejection);
@@ -181,6 +192,13 @@ impl Round {
         self.arrival = latencies.summary();
     }
 
+    /// Takes one part for what the others are compared with. It counts for no rate, so it has to be over
+    /// where the counting begins.
+    pub(crate) fn compare_with(&mut self, name: &str) {
+        let part = self.part(name).map(|part| (part.arrival, part.latencies.count()));
+        (self.baseline, self.uncounted) = part.unwrap_or_default();
+    }
+
     pub(crate) fn part(&self, name: &str) -> Option<&Part> {
         self.parts.iter().find(|part| part.name == name)
     }
@@ -196,7 +214,17 @@ impl Round {
 
     /// What costs are divided by: deliveries, or accepted events where nothing is delivered.
     pub(crate) fn work(&self) -> u64 {
-        if self.ledger.unique > 0 { self.ledger.unique } else { self.ledger.accepted }
+        if self.ledger.unique > 0 { self.delivered() } else { self.ledger.accepted }
+    }
+
+    /// Distinct deliveries that rates are of.
+    fn delivered(&self) -> u64 {
+        self.ledger.unique.saturating_sub(self.uncounted)
+    }
+
+    /// Events that were sent and accepted; what was prepared is none of them.
+    fn accepted(&self) -> u64 {
+        self.timeline.lots.iter().flat_map(|lot| &lot.accepted).sum()
     }
 
     /// `None` for what this round did not measure.
@@ -206,24 +234,24 @@ impl Round {
         };
         let cpu_seconds: f64 = self.usages.iter().map(|usage| usage.cpu_seconds).sum();
         let work = self.work();
+        let engine = self.usages.iter().filter(|usage| !usage.name.starts_with("postgres"));
         match metric {
-            Metric::DeliveriesPerSecond => per_second(self.ledger.unique, self.delivered_seconds),
-            Metric::AcceptedPerSecond => per_second(self.ledger.accepted, self.send_seconds),
+            Metric::DeliveriesPerSecond => per_second(self.delivered(), self.delivered_seconds),
+            Metric::AcceptedPerSecond => per_second(self.accepted(), self.send_seconds),
             Metric::ArrivalP50Ms => self.arrival.map(|arrival| arrival.p50_ms),
             Metric::ArrivalP99Ms => self.arrival.map(|arrival| arrival.p99_ms),
             Metric::AnswerP50Ms => self.answer.map(|answer| answer.p50_ms),
             Metric::AnswerP99Ms => self.answer.map(|answer| answer.p99_ms),
             Metric::CpuMsPer1000 => (work > 0 && !self.usages.is_empty())
                 .then(|| round(cpu_seconds * 1e6 / work as f64)),
-            Metric::EngineRssMib => {
-                let engine = self.usages.iter().filter(|usage| !usage.name.starts_with("postgres"));
-                engine.map(|usage| round(usage.rss_mib)).reduce(f64::max)
-            }
+            Metric::EngineRssMib => engine.map(|usage| round(usage.rss_mib)).reduce(f64::max),
+            Metric::EnginePeakMib => engine.map(|usage| round(usage.peak_mib)).reduce(f64::max),
+            Metric::BaselineP99Ratio => self
+                .arrival
+                .zip(self.baseline)
+                .map(|(ours, other)| round(ours.p99_ms / other.p99_ms)),
             // Known only once the other one was measured as well.
-            Metric::FloorRatio
-            | Metric::FloorP99Ratio
-            | Metric::BaselineRatio
-            | Metric::BaselineP99Ratio => None,
+            Metric::FloorRatio | Metric::FloorP99Ratio | Metric::BaselineRatio => None,
         }
     }
 

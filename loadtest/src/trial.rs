@@ -12,7 +12,7 @@ use crate::clock;
 use crate::cpu::{Sample, Watched};
 use crate::event::EventWriter;
 use crate::generator::{self, Plan, Running, Sent};
-use crate::ledger::Ledger;
+use crate::ledger::{Fate, Ledger};
 use crate::load::Load;
 use crate::progress::Progress;
 use crate::receiver::Receiver;
@@ -48,6 +48,8 @@ pub(crate) struct Lot {
     pub(crate) concurrency: usize,
     pub(crate) batch: usize,
     pub(crate) idempotency: bool,
+    /// The run that its events are marked with, where they are in Relay already and none is sent.
+    pub(crate) prepared: Option<u32>,
 }
 
 impl Lot {
@@ -63,13 +65,28 @@ impl Lot {
             concurrency: load.concurrency.into(),
             batch: load.batch.into(),
             idempotency: load.idempotency,
+            prepared: None,
         }
+    }
+
+    /// What is prepared counts as accepted.
+    fn ledger(&self) -> Ledger {
+        let ledger = Ledger::new(self.events);
+        for sequence in (0..self.events).filter(|_| self.prepared.is_some()) {
+            ledger.set(sequence, Fate::Accepted);
+        }
+        ledger
     }
 
     /// The lot's name with its only part, or its parts.
     fn all_parts(&self) -> Vec<(&'static str, usize)> {
         if self.parts.is_empty() { vec![(self.name, self.events)] } else { self.parts.clone() }
     }
+}
+
+/// What tells the events of a lot from all others.
+pub(crate) fn new_run() -> u32 {
+    Uuid::new_v4().as_fields().0
 }
 
 /// One lot of a trial.
@@ -113,8 +130,8 @@ impl<'a> Trial<'a> {
         load: &Load,
     ) -> anyhow::Result<Self> {
         let sending = lots.into_iter().map(|lot| Sending {
-            run: Uuid::new_v4().as_fields().0,
-            ledger: Arc::new(Ledger::new(lot.events)),
+            run: lot.prepared.unwrap_or_else(new_run),
+            ledger: Arc::new(lot.ledger()),
             running: None,
             sent: None,
             is_called_off: false,

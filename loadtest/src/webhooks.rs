@@ -78,6 +78,15 @@ impl Webhooks {
         Ok(webhooks)
     }
 
+    pub(crate) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// Their ids, by position.
+    pub(crate) fn ids(&self) -> &[Uuid] {
+        &self.ids
+    }
+
     pub(crate) fn verifiers(&self) -> Vec<Verifier> {
         self.verifiers.clone()
     }
@@ -85,14 +94,19 @@ impl Webhooks {
     /// Deletes them all, as far as that goes.
     pub(crate) async fn delete(self) -> anyhow::Result<()> {
         let Relay { address, admin_token, organization_id, .. } = &self.relay;
-        let mut left = 0;
+        let mut left = Vec::new();
         for id in &self.ids {
             let path =
                 format!("/api/integrations/organizations/{organization_id}/connections/{id}");
             let called = patiently(*address, "DELETE", &path, admin_token, "").await;
-            left += usize::from(!called.is_ok_and(|(status, _)| status == 200 || status == 204));
+            match called {
+                Ok((200 | 204, _)) => {}
+                Ok((status, _)) => left.push(format!("HTTP {status}")),
+                Err(error) => left.push(format!("{error:#}")),
+            }
         }
-        ensure!(left == 0, "{left} of {} webhooks could not be deleted", self.ids.len());
+        let (all, first) = (self.ids.len(), left.first().map_or("", String::as_str));
+        ensure!(left.is_empty(), "{} of {all} webhooks could not be deleted: {first}", left.len());
         Ok(())
     }
 
@@ -123,7 +137,7 @@ impl Webhooks {
 }
 
 /// One call, again and again while the organization has made too many.
-async fn patiently(
+pub(crate) async fn patiently(
     address: SocketAddr,
     method: &str,
     path: &str,

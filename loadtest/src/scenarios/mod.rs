@@ -9,6 +9,7 @@ mod history;
 mod noisy;
 mod paced;
 mod recovery;
+mod replay;
 mod slow_one;
 pub(crate) mod steady;
 
@@ -62,6 +63,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     connections::CONNECTIONS,
     history::HISTORY,
     paced::PACED,
+    replay::REPLAY,
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Scenario> {

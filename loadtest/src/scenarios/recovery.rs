@@ -98,12 +98,18 @@ fn live_before_the_end(timeline: &Timeline) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Reconciliation;
     use crate::round::LotLine;
     use crate::timeline::Point;
 
     fn line(name: &str, accepted: &[u64], arrived: &[u64]) -> LotLine {
         let points = arrived.iter().map(|arrived| Point { arrived: *arrived, ..Point::default() });
-        LotLine { name: name.into(), accepted: accepted.into(), points: points.collect() }
+        LotLine {
+            name: name.into(),
+            ledger: Reconciliation::default(),
+            accepted: accepted.into(),
+            points: points.collect(),
+        }
     }
 
     #[test]
