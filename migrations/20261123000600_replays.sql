@@ -14,6 +14,7 @@ create table relay.replay_jobs (
     total bigint,
     considered bigint not null default 0,
     replayed bigint not null default 0,
+    delivered bigint not null default 0,
     skipped_by_reason jsonb not null default '{}',
     withdrawing boolean not null default false,
     failures smallint not null default 0,
@@ -24,7 +25,6 @@ create table relay.replay_jobs (
     started_at timestamptz,
     finished_at timestamptz,
     paused_at timestamptz,
-    updated_at timestamptz not null default now(),
     constraint replay_jobs_key primary key (id),
     constraint replay_jobs_status_known
         check (status in ('counting', 'running', 'paused', 'completed', 'cancelled', 'failed')),
@@ -43,6 +43,7 @@ comment on table relay.replay_jobs is
 comment on column relay.replay_jobs.position is 'The last delivery that was looked at: they are gone through in the order of their ids.';
 comment on column relay.replay_jobs.bound is 'Where they end: nothing is looked at that was promised later.';
 comment on column relay.replay_jobs.counted is 'How many were counted so far, while that goes on.';
+comment on column relay.replay_jobs.delivered is 'How many of those arrived, but for what replay_arrivals has.';
 comment on column relay.replay_jobs.withdrawing is
     'It was called off, and what it promised is being taken back; position is then the last that was looked at for that.';
 comment on column relay.replay_jobs.failures is 'How often in a row it could not be moved on.';
@@ -52,15 +53,16 @@ create index replay_jobs_of_organization on relay.replay_jobs (organization_id, 
 create index replay_jobs_under_way on relay.replay_jobs (next_at)
     where status in ('counting', 'running') or withdrawing;
 
--- Appended by settlements, which must not wait for each other: what is counted is their sum.
-create table relay.replay_outcomes (
+-- Appended by settlements, which must not wait for each other; each batch of the replay adds up what
+-- is there.
+create table relay.replay_arrivals (
     replay_id uuid not null,
-    settlement text not null,
     deliveries integer not null,
-    constraint replay_outcomes_some check (deliveries > 0)
+    constraint replay_arrivals_some check (deliveries > 0)
 );
-comment on table relay.replay_outcomes is 'How deliveries ended that a replay made due; one row for each batch of settlements.';
-create index replay_outcomes_of_replay on relay.replay_outcomes (replay_id);
+comment on table relay.replay_arrivals is
+    'How many arrived of what a replay made due, beside what replay_jobs.delivered has: one row for each batch of settlements.';
+create index replay_arrivals_of_replay on relay.replay_arrivals (replay_id);
 
 alter table relay.outbox add column replay_id uuid, add column replay_promised boolean not null default false,
     add column connection_version bigint;

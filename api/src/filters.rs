@@ -14,7 +14,7 @@ pub(crate) fn read(
     mut take: impl FnMut(&str, &str) -> Result<bool, ApiError>,
 ) -> Result<(), ApiError> {
     for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        // An empty one is what a form sends for a filter that is not set. It must exist all the same.
+        // An empty one is what a form sends for a filter that is not set.
         if value.is_empty() || take(&name, &value)? {
             continue;
         }

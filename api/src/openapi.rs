@@ -9,10 +9,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App,
     routes::{
-        access_token, connection_history, connection_list, connection_settings, connections,
+        access_token, audit, connection_history, connection_list, connection_settings, connections,
         custom_integrations, deliveries, destinations, event_history, events, export, health,
-        icons, install, live, overview, preview, providers, replays, scoped, statistics,
-        token_lease, why,
+        icons, install, live, notifications, overview, preview, providers, replays, scoped,
+        statistics, token_lease, why,
     },
 };
 
@@ -35,6 +35,7 @@ use crate::{
         (name = "Deliveries", description = "What became of each event, and sending it again."),
         (name = "Replays", description = "Sending many deliveries again."),
         (name = "Statistics", description = "How much arrives, what is stuck and why, and what happens right now."),
+        (name = "Audit", description = "Who did what, and who saw what."),
         (name = "Health", description = "For whoever runs this."),
     ),
 )]
@@ -95,6 +96,10 @@ pub(crate) fn documented_routes() -> OpenApiRouter<App> {
         .routes(routes!(statistics::show))
         .routes(routes!(overview::show))
         .routes(routes!(live::watch))
+        .routes(routes!(audit::list))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::retry))
+        .routes(routes!(notifications::statistics))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
 }
@@ -132,6 +137,6 @@ mod tests {
                 assert!(names.insert(name), "{method} {path} shares its operationId");
             }
         }
-        assert_eq!(names.len(), 48);
+        assert_eq!(names.len(), 52);
     }
 }

@@ -119,6 +119,20 @@ const BY_INDEX: &[(&str, &str)] = &[
     ("jit", "off"),
 ];
 
+/// Plans what is left of a transaction as [`BY_INDEX`] says, on connections that are for other things.
+pub(crate) async fn by_index(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let (names, values): (Vec<&str>, Vec<&str>) = BY_INDEX.iter().copied().unzip();
+    sqlx::query(
+        "select set_config(name, value, true)
+         from unnest($1::text[], $2::text[]) as setting(name, value)",
+    )
+    .bind(names)
+    .bind(values)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// For statements that bring the keys of rows along and look each of them up. Once the outbox was seen
 /// empty, walking through all of it seems cheaper to the planner than one look-up, and is a thousand
 /// times dearer when it is full. A walk needs a plain scan of an index or of the table; a look-up can

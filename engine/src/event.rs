@@ -259,6 +259,14 @@ pub struct RecordedEvent {
     pub hops: i16,
 }
 
+impl RecordedEvent {
+    /// What it says, byte for byte.
+    pub(crate) fn into_data(self) -> Option<Box<RawValue>> {
+        let text = String::from_utf8(self.payload.into()).ok()?;
+        RawValue::from_string(text).ok()
+    }
+}
+
 /// Which kind of answer a refusal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusedClass {

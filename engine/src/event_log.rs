@@ -37,6 +37,11 @@ impl Actor {
     pub fn as_text(&self) -> String {
         self.user_id.map_or_else(|| "system".to_owned(), |id| format!("user:{id}"))
     }
+
+    /// Which person the log means.
+    pub(crate) fn person(text: &str) -> Option<Uuid> {
+        text.strip_prefix("user:").and_then(|id| id.parse().ok())
+    }
 }
 
 /// An append did not happen.
@@ -151,4 +156,16 @@ pub(crate) async fn hold(tx: &mut PgConnection, streams: &[Uuid]) -> Result<(), 
     .fetch_all(tx)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_is_read_as_it_was_written() {
+        let id = Uuid::from_u128(7);
+        assert_eq!(Actor::person(&Actor::user(id, None).as_text()), Some(id));
+        assert_eq!(Actor::person(&Actor::system().as_text()), None);
+    }
 }

@@ -9,12 +9,14 @@
 //!    the answer means ([`retry`]), settles it, lists it, replays it; [`replay`]: many of them at once.
 //! 5. [`connection`]: the linked accounts, event-sourced in [`event_log`]; their secrets in [`secret`];
 //!    [`health`]: which of them fail, whom that is told, and when one is switched off;
-//!    [`statistics`]: what became of it all, by the hour; [`live`]: as it happens.
+//!    [`statistics`]: what became of it all, by the hour; [`live`]: as it happens; [`audit`]: who did and
+//!    saw what.
 //! 6. [`provider`]: the services, one value each; [`oauth`]: consent and tokens, once for all of them.
 //!
 //! Deciding is pure; remembering is SQL beside the function that runs it. Nothing here knows a web
 //! framework or a job runner.
 
+pub mod audit;
 pub mod clock;
 pub mod connection;
 pub mod db;

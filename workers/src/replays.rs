@@ -24,7 +24,7 @@ async fn move_on(engine: &Engine, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let wait = match replay::step(engine).await {
             // The next one may be due as well; others get their turn on the processor.
-            Ok(Step::Moved(_)) => Duration::ZERO,
+            Ok(Step::Moved) => Duration::ZERO,
             Ok(Step::Idle) => LOOK_EVERY,
             Err(error) => {
                 tracing::warn!(error = %error, "replays are moved on again shortly");

@@ -9,6 +9,7 @@ use engine::connection::history::{self, Entry, PAGE_MAX};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{
     App,
@@ -60,6 +61,13 @@ pub(crate) struct ChangedBy {
     name: Option<String>,
 }
 
+impl ChangedBy {
+    pub(crate) fn of(user_id: Option<Uuid>) -> Self {
+        let kind = if user_id.is_some() { "user" } else { "system" };
+        Self { kind, id: user_id.map(|id| id.to_string()), name: None }
+    }
+}
+
 /// A page of a connection's history, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ConnectionHistory {
@@ -70,16 +78,11 @@ pub(crate) struct ConnectionHistory {
 
 impl From<Entry> for ConnectionChanged {
     fn from(entry: Entry) -> Self {
-        let person = entry.user_id.map(|id| id.to_string());
         Self {
             version: entry.version,
             kind: entry.kind,
             summary: entry.summary,
-            actor: ChangedBy {
-                kind: if person.is_some() { "user" } else { "system" },
-                id: person,
-                name: None,
-            },
+            actor: ChangedBy::of(entry.user_id),
             at: entry.at,
             data: entry.data,
         }

@@ -10,6 +10,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use engine::{
+    audit::{self, Payload},
     delivery::{self, DeliveryView},
     ids::{ConnectionId, DeliveryId, EventId},
 };
@@ -19,7 +20,7 @@ use utoipa::ToSchema;
 
 use self::{
     attempts::AttemptItem,
-    query::{ListQuery, Paged, read},
+    query::{ListQuery, read},
 };
 use super::Done;
 use crate::{
@@ -151,7 +152,7 @@ pub(crate) async fn list(
     member: Member,
     RawQuery(query): RawQuery,
 ) -> Result<Json<DeliveryPage>, ApiError> {
-    let filter = read(query.as_deref(), Paged::Yes)?;
+    let filter = read(query.as_deref())?;
     let page = delivery::list(app.engine(), member.organization_id, &filter).await?;
     Ok(Json(DeliveryPage {
         items: page.items.into_iter().map(DeliveryItem::from).collect(),
@@ -161,7 +162,8 @@ pub(crate) async fn list(
 
 /// Get a delivery
 ///
-/// With each of its attempts: what was answered, how long it took, and what followed.
+/// With each of its attempts: what was answered, how long it took, and what followed. Who read it is
+/// recorded.
 #[utoipa::path(
     get, operation_id = "get_delivery", path = "/api/organizations/{org}/deliveries/{id}", tag = "Deliveries",
     params(("org" = Uuid, Path, description = "The organization"), ("id" = Uuid, Path, description = "The delivery")),
@@ -178,6 +180,8 @@ pub(crate) async fn show(
 ) -> Result<Json<DeliveryWithAttempts>, ApiError> {
     let found = delivery::find(app.engine(), member.organization_id, id).await?;
     let detail = found.ok_or(ApiError::not_found("Delivery"))?;
+    let read = [Payload::Delivery(id, detail.delivery.event_id)];
+    audit::record_read(app.engine(), member.organization_id, &member.actor, &read).await?;
     Ok(Json(DeliveryWithAttempts {
         delivery: detail.delivery.into(),
         attempt_list: detail.attempts.into_iter().map(AttemptItem::from).collect(),

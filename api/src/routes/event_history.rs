@@ -6,6 +6,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use engine::{
+    audit::{self, Payload},
     event::history::{self, EventFilter, EventView, PAGE_MAX, StatusCounts},
     ids::{EventId, ProjectId, TeamId},
 };
@@ -196,7 +197,7 @@ pub(crate) fn kind(name: &str, value: &str) -> Result<String, ApiError> {
 
 /// Get an event
 ///
-/// With its data. Its deliveries: `GET deliveries?event_id=`.
+/// With its data. Its deliveries: `GET deliveries?event_id=`. Who read it is recorded.
 #[utoipa::path(
     get, operation_id = "get_event", path = "/api/organizations/{org}/events/{id}", tag = "Events",
     params(("org" = Uuid, Path, description = "The organization"), ("id" = Uuid, Path, description = "The event")),
@@ -213,6 +214,8 @@ pub(crate) async fn show(
 ) -> Result<Json<EventWithData>, ApiError> {
     let found = history::find(app.engine(), member.organization_id, id).await?;
     let detail = found.ok_or(ApiError::not_found("Event"))?;
+    let read = [Payload::Event(id)];
+    audit::record_read(app.engine(), member.organization_id, &member.actor, &read).await?;
     Ok(Json(EventWithData { event: detail.event.into(), data: detail.data }))
 }
 

@@ -18,7 +18,7 @@ use axum::{
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use engine::{
-    Engine,
+    Engine, audit,
     db::DbError,
     delivery::{self, DeliveryFilter, DeliveryView, PAGE_MAX},
     ids::OrganizationId,
@@ -30,12 +30,13 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::deliveries::query::{Paged, read};
+use super::deliveries::query;
 use crate::{
     App,
     auth::Member,
     csv::Csv,
     error::{ApiError, ErrorBody},
+    filters,
 };
 
 /// The most rows of a file.
@@ -97,12 +98,15 @@ pub(crate) struct ExportQuery {
     since: Option<DateTime<Utc>>,
     /// Only promised before this instant.
     until: Option<DateTime<Utc>>,
+    /// Why it is needed: kept with the record of the export, up to 500 characters of it.
+    reason: Option<String>,
 }
 
 /// Export deliveries
 ///
 /// A CSV file of the deliveries that the filters of the list find, the newest first, at most 100,000. One
 /// that takes longer than ten minutes is cut off, and the connection with it.
+/// Who asked for it, for which filters and why is recorded before it begins.
 /// Cells that a spreadsheet could take for a formula begin with an apostrophe.
 #[utoipa::path(
     get, operation_id = "export_deliveries", path = "/api/organizations/{org}/deliveries/export", tag = "Deliveries",
@@ -120,13 +124,15 @@ pub(crate) async fn download(
     member: Member,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let filter = DeliveryFilter { limit: PAGE_MAX, ..read(query.as_deref(), Paged::No)? };
+    let (filter, reason) = read(query.as_deref())?;
     let organization_id = member.organization_id;
     let turn = Turn::take(organization_id).ok_or_else(too_many)?;
     let deadline = Instant::now() + TIME_MAX;
     // The first page is read before the answer begins: what goes wrong now can still be said.
-    let mut export = Export::new(app.engine().clone(), organization_id, filter);
+    let mut export = Export::new(app.engine().clone(), organization_id, filter.clone());
     let first = export.next_page().await?;
+    let (actor, reason) = (&member.actor, reason.as_deref());
+    audit::record_export(app.engine(), organization_id, actor, &filter, reason).await?;
     let (parts, receiver) = mpsc::channel(PARTS_WAITING_MAX);
     // In a task of its own: a caller who leaves must not cut a query off.
     tokio::spawn(async move {
@@ -149,6 +155,20 @@ pub(crate) async fn download(
         (CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"deliveries.csv\"")),
     ];
     Ok((headers, Body::from_stream(body)).into_response())
+}
+
+/// Which deliveries, and why somebody needs them.
+fn read(query: Option<&str>) -> Result<(DeliveryFilter, Option<String>), ApiError> {
+    let mut wanted = DeliveryFilter { limit: PAGE_MAX, ..DeliveryFilter::default() };
+    let mut reason = None;
+    filters::read(query, |name, value| {
+        if name == "reason" {
+            reason = Some(value.to_owned());
+            return Ok(true);
+        }
+        query::take(&mut wanted, name, value)
+    })?;
+    Ok((wanted, reason))
 }
 
 fn too_many() -> ApiError {

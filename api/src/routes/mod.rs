@@ -1,6 +1,7 @@
 //! The routes, one file for each resource. A handler translates: the engine decides.
 
 pub(crate) mod access_token;
+pub(crate) mod audit;
 pub(crate) mod connection_history;
 pub(crate) mod connection_list;
 pub(crate) mod connection_settings;
@@ -16,6 +17,7 @@ pub(crate) mod icons;
 pub(crate) mod install;
 pub(crate) mod limits;
 pub(crate) mod live;
+pub(crate) mod notifications;
 pub(crate) mod overview;
 pub(crate) mod preview;
 pub(crate) mod providers;

@@ -9,9 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use engine::{
-    delivery::PAGE_MAX,
     ids::ReplayId,
-    replay::{self, Change, NewReplay, ReplayStatus, ReplaysError},
+    replay::{self, Change, NewReplay, PAGE_MAX, ReplayStatus, ReplaysError},
 };
 use uuid::Uuid;
 
@@ -22,6 +21,7 @@ use crate::{
     auth::{Manager, Member},
     error::{ApiError, ErrorBody},
     extract::{AdminJson, ReplayInPath, filter},
+    filters,
 };
 
 /// The filters of the list.
@@ -52,7 +52,7 @@ pub(crate) struct ReplaysQuery {
         (status = 403, body = ErrorBody, description = "`forbidden`"),
         (status = 404, body = ErrorBody, description = "`not_found`: the connection, or one of the deliveries"),
         (status = 409, body = ErrorBody, description = "`connection_not_connected`: the one connection that was asked for takes nothing now"),
-        (status = 422, body = ErrorBody, description = "`selection_required`, `invalid_selection`, `invalid_rate` or `too_old`"),
+        (status = 422, body = ErrorBody, description = "`selection_required`, `invalid_selection`, `invalid_rate`, `too_old`, `unknown_field` or `invalid_field`"),
         (status = 429, body = ErrorBody, description = "`too_many_replays`: so many of this organization are under way"),
     ),
 )]
@@ -94,7 +94,7 @@ pub(crate) async fn list(
     member: Member,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ReplayPage>, ApiError> {
-    let Wanted { status, before, limit } = parse_query(query.as_deref().unwrap_or_default())?;
+    let Wanted { status, before, limit } = parse_query(query.as_deref())?;
     let page = replay::list(app.engine(), member.organization_id, status, before, limit).await?;
     Ok(Json(ReplayPage {
         items: page.items.into_iter().map(ReplayItem::from).collect(),
@@ -109,37 +109,23 @@ struct Wanted {
     limit: u16,
 }
 
-fn parse_query(query: &str) -> Result<Wanted, ApiError> {
+fn parse_query(query: Option<&str>) -> Result<Wanted, ApiError> {
     let mut wanted = Wanted::default();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        if value.is_empty() {
-            continue; // What a form sends for a filter that is not set.
-        }
-        let (name, value) = (name.as_ref(), value.as_ref());
+    filters::read(query, |name, value| {
         match name {
             "status" => {
                 let words = "counting, running, paused, completed, cancelled or failed";
                 wanted.status = Some(filter(name, value, words)?);
             }
             "cursor" => {
-                let id: Uuid = filter(name, value, "the next_cursor of a page")?;
+                let id: Uuid = filter(name, value, filters::A_CURSOR)?;
                 wanted.before = Some(id.into());
             }
-            "limit" => {
-                let expected = "a number from 1 to 200";
-                wanted.limit = filter(name, value, expected)?;
-                if !(1..=PAGE_MAX).contains(&wanted.limit) {
-                    let message = format!("limit must be {expected}");
-                    return Err(ApiError::unprocessable("invalid_filter", message));
-                }
-            }
-            unknown => {
-                let name: String = unknown.chars().filter(|c| !c.is_control()).take(50).collect();
-                let message = format!("There is no filter named {name}");
-                return Err(ApiError::unprocessable("unknown_filter", message));
-            }
+            "limit" => wanted.limit = filters::limit(value, PAGE_MAX)?,
+            _ => return Ok(false),
         }
-    }
+        Ok(true)
+    })?;
     Ok(wanted)
 }
 
@@ -178,7 +164,7 @@ pub(crate) async fn show(
         (status = 403, body = ErrorBody, description = "`forbidden`"),
         (status = 404, body = ErrorBody, description = "`not_found`"),
         (status = 409, body = ErrorBody, description = "`replay_finished`: it is over"),
-        (status = 422, body = ErrorBody, description = "`invalid_status` or `invalid_rate`"),
+        (status = 422, body = ErrorBody, description = "`invalid_status`, `invalid_rate`, `unknown_field` or `invalid_field`"),
     ),
 )]
 pub(crate) async fn change(
@@ -227,11 +213,12 @@ mod tests {
     #[test]
     fn every_filter_of_the_list_is_read_and_others_are_refused() {
         let id = Uuid::from_u128(7);
-        let wanted = parse_query(&format!("status=running&cursor={id}&limit=3")).expect("fine");
+        let wanted =
+            parse_query(Some(&format!("status=running&cursor={id}&limit=3"))).expect("fine");
         let expected =
             Wanted { status: Some(ReplayStatus::Running), before: Some(id.into()), limit: 3 };
         assert_eq!(wanted, expected);
-        assert_eq!(parse_query("status=&limit=").expect("fine"), Wanted::default());
+        assert_eq!(parse_query(Some("status=&limit=")).expect("fine"), Wanted::default());
         for (query, code) in [
             ("status=lost", "invalid_filter"),
             ("cursor=x", "invalid_filter"),
@@ -239,7 +226,7 @@ mod tests {
             ("limit=201", "invalid_filter"),
             ("state=running", "unknown_filter"),
         ] {
-            let error = parse_query(query).expect_err(query);
+            let error = parse_query(Some(query)).expect_err(query);
             assert_eq!((error.status.as_u16(), error.code), (422, code), "{query}");
         }
     }

@@ -229,6 +229,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/organizations/{org}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was done
+         * @description Every change of a connection and a replay, every export, and who read which payloads: the newest
+         *     first. Nothing of it can be changed or removed. What a change replaced: the connection's history.
+         */
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/organizations/{org}/connections": {
         parameters: {
             query?: never;
@@ -428,6 +449,7 @@ export interface paths {
          * Export deliveries
          * @description A CSV file of the deliveries that the filters of the list find, the newest first, at most 100,000. One
          *     that takes longer than ten minutes is cut off, and the connection with it.
+         *     Who asked for it, for which filters and why is recorded before it begins.
          *     Cells that a spreadsheet could take for a formula begin with an apostrophe.
          */
         get: operations["export_deliveries"];
@@ -448,7 +470,8 @@ export interface paths {
         };
         /**
          * Get a delivery
-         * @description With each of its attempts: what was answered, how long it took, and what followed.
+         * @description With each of its attempts: what was answered, how long it took, and what followed. Who read it is
+         *     recorded.
          */
         get: operations["get_delivery"];
         put?: never;
@@ -510,7 +533,7 @@ export interface paths {
         };
         /**
          * Get an event
-         * @description With its data. Its deliveries: `GET deliveries?event_id=`.
+         * @description With its data. Its deliveries: `GET deliveries?event_id=`. Who read it is recorded.
          */
         get: operations["get_event"];
         put?: never;
@@ -556,6 +579,66 @@ export interface paths {
          *     last `id:` in `Last-Event-ID` misses nothing, and may hear the last second again.
          */
         get: operations["watch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/organizations/{org}/notification-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List deliveries as the core does
+         * @description By the number of a page, with what was reported, which is recorded as read. At most 1,000 are found.
+         */
+        get: operations["list_notifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/organizations/{org}/notification-history/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a failed delivery again
+         * @description As a replay of that one delivery: under its old id, and with who asked for it on record.
+         */
+        post: operations["retry_notification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/organizations/{org}/notification-stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get deliveries in numbers as the core does
+         * @description Added up from counted hours, which are some seconds behind.
+         */
+        get: operations["get_notification_stats"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1056,6 +1139,38 @@ export interface components {
              * @description Until the head of the answer was here.
              */
             wait_ms: number;
+        };
+        /** @description Something that was done. */
+        AuditItem: {
+            /**
+             * Format: uuid
+             * @description The connection, replay, delivery or event.
+             */
+            about?: string | null;
+            actor: components["schemas"]["ChangedBy"];
+            /** Format: date-time */
+            at: string;
+            /** @description What the log keeps of it, and `reason` where one was given; never a secret, and no payload. */
+            data: Record<string, unknown>;
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description Stable, for programs. Its first word says what `about` is an id of.
+             * @example delivery.payload_read
+             */
+            type: string;
+            /**
+             * Format: int64
+             * @description The version of the connection or the replay from then on.
+             */
+            version?: number | null;
+        };
+        /** @description A page of what was done, the newest first. */
+        AuditPage: {
+            /** @description There may be fewer than asked for, and even none, where many were looked through. */
+            items: components["schemas"]["AuditItem"][];
+            /** @description For the next page; null on the last one. */
+            next_cursor?: string | null;
         };
         /** @description Everything that can be connected, in the order to show it in. */
         Catalogue: {
@@ -2044,6 +2159,95 @@ export interface components {
              * @default null
              */
             token: string;
+        };
+        /** @description A delivery by the core's names. */
+        Notification: {
+            /** Format: int32 */
+            attempts: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            delivered_at?: string | null;
+            /**
+             * Format: uuid
+             * @description The connection.
+             */
+            destination_id: string;
+            destination_name: string;
+            /**
+             * @description The connection's service.
+             * @example slack
+             */
+            destination_type: string;
+            error_message?: string | null;
+            /** Format: uuid */
+            event_id: string;
+            external_id?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description Always false: tests leave no delivery. */
+            is_test: boolean;
+            /** Format: date-time */
+            last_attempt_at?: string | null;
+            /** Format: uuid */
+            organization_id: string;
+            /**
+             * Format: uuid
+             * @description Always null: no rule made it, but the subscription of a connection.
+             */
+            rule_id?: string | null;
+            /** @description Always null. */
+            rule_name?: string | null;
+            /**
+             * @description `pending`, `delivered`, `failed` or `skipped`.
+             * @example delivered
+             */
+            status: string;
+        };
+        /** @description What was reported. */
+        NotificationEvent: {
+            /** Format: date-time */
+            created_at: string;
+            event_type: string;
+            /** @description Byte for byte; null where the page would have more than 4 MiB of them. */
+            payload?: Record<string, unknown> | null;
+            priority: string;
+        };
+        /** @description A page by its number. */
+        NotificationPage: {
+            /** @description The newest first. */
+            deliveries: components["schemas"]["NotificationWithEvent"][];
+            page: number;
+            /** Format: int32 */
+            perPage: number;
+            /** @description Up to 1,000: there may be more. */
+            total: number;
+        };
+        /** @description A day and a week in numbers. */
+        NotificationStats: {
+            /**
+             * Format: double
+             * @description How many of a hundred arrived, of those that did or were given up; null where there were none.
+             */
+            delivery_success_rate_24h?: number | null;
+            /** @description The newest first, at most five. */
+            recent_failures: components["schemas"]["Notification"][];
+            /**
+             * Format: int64
+             * @description Deliveries that came to an end.
+             */
+            total_deliveries_24h: number;
+            /** Format: int64 */
+            total_deliveries_7d: number;
+            /**
+             * Format: int64
+             * @description Up to 10,000: there may be more.
+             */
+            total_events_7d: number;
+        };
+        /** @description A delivery and its event. */
+        NotificationWithEvent: components["schemas"]["Notification"] & {
+            notification_events?: components["schemas"]["NotificationEvent"] | null;
         };
         /** @description One delivery at a time, in the order of recording. */
         OrderingBody: {
@@ -3193,6 +3397,78 @@ export interface operations {
             };
         };
     };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description A person's id, `people` for anybody who signed in, or `system` for Deptex itself. */
+                actor?: string;
+                /** @description Only of this kind, such as `deliveries.exported`, or of one family, such as `connection`. */
+                type?: string;
+                /** @description Only recorded at this instant or later. */
+                since?: string;
+                /** @description Only recorded before this instant. */
+                until?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description How many: 1 to 200, 50 by default. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The organization */
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `forbidden`: only for those who manage integrations */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `unknown_filter` or `invalid_filter`; the sentence names it */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_all_connections: {
         parameters: {
             query?: {
@@ -3865,6 +4141,8 @@ export interface operations {
                 since?: string;
                 /** @description Only promised before this instant. */
                 until?: string;
+                /** @description Why it is needed: kept with the record of the export, up to 500 characters of it. */
+                reason?: string;
             };
             header?: never;
             path: {
@@ -4264,6 +4542,173 @@ export interface operations {
             };
             /** @description `too_many_streams`: 20 are open already */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_notifications: {
+        parameters: {
+            query?: {
+                /** @description Only of this kind of event. */
+                event_type?: string;
+                /** @description Only to connections of this service. */
+                destination_type?: string;
+                /** @description Only to this connection. */
+                destination_id?: string;
+                /** @description `pending`, `delivered`, `failed` or `skipped`; the core's other words find nothing. */
+                status?: string;
+                /** @description `24h`, `7d` or `30d`. */
+                timeframe?: string;
+                /** @description From 1 on. */
+                page?: number;
+                /** @description 1 to 50, 20 by default. */
+                per_page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The organization */
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationPage"];
+                };
+            };
+            /** @description `unknown_filter` or `invalid_filter`; the sentence names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    retry_notification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The organization */
+                org: string;
+                /** @description The delivery */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is due */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description `not_failed`, or why it cannot be sent: `connection_not_connected`, `delivery_in_flight`, `event_not_wanted`, `event_expired` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_notification_stats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The organization */
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A day and a week */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationStats"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4742,7 +5187,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description `selection_required`, `invalid_selection`, `invalid_rate` or `too_old` */
+            /** @description `selection_required`, `invalid_selection`, `invalid_rate`, `too_old`, `unknown_field` or `invalid_field` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4868,7 +5313,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description `invalid_status` or `invalid_rate` */
+            /** @description `invalid_status`, `invalid_rate`, `unknown_field` or `invalid_field` */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -8,6 +8,7 @@ use crate::{
     clock::Timestamp,
     db::DbError,
     engine::Engine,
+    event_log::Actor,
     ids::{ConnectionId, OrganizationId},
 };
 
@@ -80,7 +81,7 @@ pub async fn list(
             version: row.version,
             summary: sentence(&event, state.as_ref()),
             kind: row.kind,
-            user_id: row.actor.as_deref().and_then(person),
+            user_id: row.actor.as_deref().and_then(Actor::person),
             at: row.occurred_at,
             data: row.payload,
         });
@@ -91,22 +92,4 @@ pub async fn list(
     }
     items.reverse();
     Ok(Some(HistoryPage { items, next }))
-}
-
-/// Who `user:<id>` is.
-fn person(actor: &str) -> Option<Uuid> {
-    actor.strip_prefix("user:").and_then(|id| id.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event_log::Actor;
-
-    #[test]
-    fn an_actor_is_read_as_it_was_written() {
-        let id = Uuid::from_u128(7);
-        assert_eq!(person(&Actor::user(id, None).as_text()), Some(id));
-        assert_eq!(person(&Actor::system().as_text()), None);
-    }
 }

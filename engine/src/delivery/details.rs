@@ -117,14 +117,17 @@ impl Sent {
             };
             (name, value)
         };
-        let text = masks.hide(String::from_utf8_lossy(body)).replace('\0', "\u{fffd}");
+        // More than is kept: a credential across the end of that is seen whole.
+        let beginning = &body[..body.len().min(2 * BODY_BYTES_MAX)];
+        let text = masks.hide_in_beginning(String::from_utf8_lossy(beginning));
+        let text = text.replace('\0', "\u{fffd}");
         let kept = &text[..text.floor_char_boundary(BODY_BYTES_MAX)];
         Self {
             url: kept_url(url, masks),
             signed: None,
             method: method.to_string(),
             headers: headers.into_iter().map(masked).collect(),
-            is_cut: kept.len() < text.len(),
+            is_cut: kept.len() < text.len() || beginning.len() < body.len(),
             body: (!kept.is_empty()).then(|| kept.to_owned()),
         }
     }
@@ -253,6 +256,18 @@ mod tests {
         let details = Details::new(Timing::default(), sent, kept_headers(&answer, &masks));
         assert!(!details.to_json().contains("s3cret"), "{}", details.to_json());
         assert!(details.answer.contains(&("Content-Type".into(), "text/plain".into())));
+        // Before, across and after the end of what is kept; and where what is looked at ends.
+        for before in [BODY_BYTES_MAX - 30, BODY_BYTES_MAX - 5, 2 * BODY_BYTES_MAX - 7] {
+            let body = format!("{}xoxb-s3cret{}", "x".repeat(before), "y".repeat(9));
+            let sent = Sent::call(&Method::POST, &at, &HeaderMap::new(), body.as_bytes(), &masks);
+            let kept = sent.body.expect("there was one");
+            assert!(!kept.contains("xoxb") && kept.len() <= BODY_BYTES_MAX, "{before}");
+            assert_eq!(sent.is_cut, before > BODY_BYTES_MAX - 30);
+        }
+        let many = "xoxb-s3cret".repeat(BODY_BYTES_MAX);
+        let sent = Sent::call(&Method::POST, &at, &HeaderMap::new(), many.as_bytes(), &masks);
+        let kept = sent.body.expect("there was one");
+        assert!(sent.is_cut && kept.chars().all(|c| c == '•'), "{kept}");
         let empty = Sent::call(&Method::GET, &at, &HeaderMap::new(), b"", &masks);
         assert_eq!((&empty.body, empty.is_cut), (&None, false));
         assert!(!empty.without_body().is_cut);

@@ -79,9 +79,11 @@ async fn behind(
     let mut others = Vec::with_capacity(ids.len());
     let mut said = vec![headline(first, engine.config.frontend_url.as_ref())];
     // One by one: each may be large, and only its words are kept.
-    let mut events = sqlx::query!(
-        r#"select id, kind, payload::text as "payload!", project_id, team_id, subject, priority,
-                  source, occurred_at, hops
+    let mut events = sqlx::query_as!(
+        RecordedEvent,
+        r#"select id, organization_id, kind, payload::text as "payload!",
+                  project_id as "project_id: _", team_id as "team_id: _", subject, priority, source,
+                  occurred_at, hops
            from relay.event_log
            where category = 'product' and id = any($1) and id >= $2 and id <= $3 order by id"#,
         &ids,
@@ -89,22 +91,9 @@ async fn behind(
         last,
     )
     .fetch(&engine.db.work);
-    while let Some(row) = events.try_next().await? {
-        let Some(delivery_id) = deliveries.get(&row.id) else { continue };
+    while let Some(event) = events.try_next().await? {
+        let Some(delivery_id) = deliveries.get(&event.id.0) else { continue };
         others.push(DeliveryId(*delivery_id));
-        let event = RecordedEvent {
-            id: row.id.into(),
-            organization_id: claimed.organization_id,
-            kind: row.kind,
-            payload: Bytes::from(row.payload),
-            project_id: row.project_id.map(Into::into),
-            team_id: row.team_id.map(Into::into),
-            subject: row.subject,
-            priority: row.priority,
-            source: row.source,
-            occurred_at: row.occurred_at,
-            hops: row.hops,
-        };
         said.push(headline(&event, engine.config.frontend_url.as_ref()));
     }
     Ok((!others.is_empty()).then(|| Digest { others, event: as_event(first, &said) }))

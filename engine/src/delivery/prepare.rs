@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{
@@ -65,9 +64,11 @@ async fn load_events(
         return Ok(HashMap::new());
     };
     // The range lets the planner leave out the days that none of them can lie in.
-    let rows = sqlx::query!(
-        r#"select id, organization_id, kind, payload::text as "payload!", project_id, team_id,
-                  subject, priority, source, occurred_at, hops
+    let events = sqlx::query_as!(
+        RecordedEvent,
+        r#"select id, organization_id, kind, payload::text as "payload!",
+                  project_id as "project_id: _", team_id as "team_id: _", subject, priority, source,
+                  occurred_at, hops
            from relay.event_log
            where category = 'product' and id = any($1) and id >= $2 and id <= $3"#,
         &ids,
@@ -76,23 +77,5 @@ async fn load_events(
     )
     .fetch_all(&engine.db.work)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let event = RecordedEvent {
-                id: row.id.into(),
-                organization_id: row.organization_id.into(),
-                kind: row.kind,
-                payload: Bytes::from(row.payload),
-                project_id: row.project_id.map(Into::into),
-                team_id: row.team_id.map(Into::into),
-                subject: row.subject,
-                priority: row.priority,
-                source: row.source,
-                occurred_at: row.occurred_at,
-                hops: row.hops,
-            };
-            (event.id, Arc::new(event))
-        })
-        .collect())
+    Ok(events.into_iter().map(|event| (event.id, Arc::new(event))).collect())
 }

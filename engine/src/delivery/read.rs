@@ -4,6 +4,7 @@ mod attempts;
 mod counts;
 mod filter;
 mod list;
+mod numbered;
 mod rows;
 mod search;
 mod sent;
@@ -15,6 +16,7 @@ use crate::{
     clock::Timestamp,
     db::DbError,
     engine::Engine,
+    event::{RecordedEvent, history},
     ids::{ConnectionId, DeliveryId, EventId, OrganizationId},
 };
 
@@ -23,6 +25,7 @@ pub use counts::StatusCounts;
 pub(crate) use counts::by_event;
 pub use filter::{DeliveryFilter, DeliveryStatus, PAGE_MAX};
 pub use list::{Page, list};
+pub use numbered::{COUNTED_MAX, EventOf, NumberedPage, numbered, stands};
 pub use sent::RequestView;
 
 /// A delivery as it stands.
@@ -92,10 +95,9 @@ pub async fn find(
     let Some(delivery) = rows::by_id(engine, organization_id, &[id]).await?.pop() else {
         return Ok(None);
     };
-    let event = attempts::event_of(engine, organization_id, delivery.event_id).await?;
+    let event = history::recorded(engine, organization_id, delivery.event_id).await?;
     let (attempts, attempts_omitted) =
         attempts::of(engine, organization_id, id, event.as_ref()).await?;
-    let text = event.and_then(|event| String::from_utf8(event.payload.into()).ok());
-    let data = text.and_then(|payload| RawValue::from_string(payload).ok());
+    let data = event.and_then(RecordedEvent::into_data);
     Ok(Some(DeliveryDetail { delivery, attempts, attempts_omitted, data }))
 }

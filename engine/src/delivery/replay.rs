@@ -1,6 +1,7 @@
 //! Makes one delivery due again because a person asked for it.
 
 use crate::{
+    audit,
     connection::{self, Actor, ConnectionError, ConnectionEvent, Status, store},
     db::DbError,
     engine::Engine,
@@ -114,6 +115,7 @@ async fn replay_once(
         .await?
         .filter(|state| state.status == Status::Connected && !state.paused)
         .ok_or(ReplayError::NotConnected)?;
+    // A day that was looked at is not dropped before this commits: the event stays.
     let is_wanted = sqlx::query_scalar!(
         r#"select relay.wants(c, l) as "is_wanted!"
            from relay.organization_integrations c, relay.event_log l
@@ -145,8 +147,6 @@ async fn replay_once(
                       relay.shard_of(a.connection_id), 2, a.number
                from relay.attempts a
                where a.organization_id = $1 and a.delivery_id = $2
-                 and exists (select from relay.event_log l
-                             where l.category = 'product' and l.id = a.event_id)
                order by a.number desc limit 1
                on conflict do nothing"#,
             organization_id.0,
@@ -156,7 +156,7 @@ async fn replay_once(
         .await?;
         if promised.rows_affected() == 0 {
             // Somebody else's replay came first and serves both: it is no longer taken back when that
-            // is called off. Or it is over already, or the event is gone: both show at a second look.
+            // is called off. Or it is over already, which shows at a second look.
             let shared = sqlx::query!(
                 "update relay.outbox set replay_promised = false
                  where organization_id = $1 and delivery_id = $2",
@@ -172,10 +172,8 @@ async fn replay_once(
             return Ok(());
         }
     }
-    let event = ConnectionEvent::DeliveryReplayed {
-        delivery_id: id,
-        reason: reason.map(|reason| reason.chars().take(500).collect()),
-    };
+    let event =
+        ConnectionEvent::DeliveryReplayed { delivery_id: id, reason: audit::kept_reason(reason) };
     match connection::record(&mut tx, &mut state, &[event], actor).await {
         Ok(()) => {}
         Err(ConnectionError::Db(error)) => return Err(ReplayError::from(error).into()),

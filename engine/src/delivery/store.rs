@@ -145,11 +145,11 @@ async fn write_ended(
                       coalesce(o.connection_version, v.connection_version) as connection_version,
                       v.external_id, v.external_url, v.details, o.replay_id
         ),
-        -- What a replay made due is counted where it ends.
+        -- What arrived of a replay is counted where it ends.
         counted as (
-            insert into relay.replay_outcomes (replay_id, settlement, deliveries)
-            select e.replay_id, e.settlement, count(*) from ended e
-            where e.replay_id is not null group by e.replay_id, e.settlement
+            insert into relay.replay_arrivals (replay_id, deliveries)
+            select e.replay_id, count(*) from ended e
+            where e.replay_id is not null and e.settlement = 'delivered' group by e.replay_id
         ),
         kept as (
             update relay.outbox o

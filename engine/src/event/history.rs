@@ -10,6 +10,7 @@ use crate::{
     db::DbError,
     delivery,
     engine::Engine,
+    event::RecordedEvent,
     id_time,
     ids::{EventId, OrganizationId, ProjectId, TeamId},
 };
@@ -141,16 +142,28 @@ pub async fn find(
     id: EventId,
 ) -> Result<Option<EventDetail>, DbError> {
     let Some(event) = by_id(engine, organization_id, &[id]).await?.pop() else { return Ok(None) };
-    let data = sqlx::query_scalar!(
-        r#"select payload::text as "payload!" from relay.event_log
+    let recorded = recorded(engine, organization_id, id).await?;
+    let data = recorded.and_then(RecordedEvent::into_data);
+    Ok(data.map(|data| EventDetail { event, data }))
+}
+
+/// The same as it was recorded.
+pub(crate) async fn recorded(
+    engine: &Engine,
+    organization_id: OrganizationId,
+    id: EventId,
+) -> Result<Option<RecordedEvent>, DbError> {
+    let event = sqlx::query_as!(
+        RecordedEvent,
+        r#"select id, organization_id, kind, payload::text as "payload!",
+                  project_id as "project_id: _", team_id as "team_id: _", subject, priority, source,
+                  occurred_at, hops
+           from relay.event_log
            where category = 'product' and id = $1 and organization_id = $2"#,
         id.0,
         organization_id.0,
-    )
-    .fetch_optional(&engine.db.api)
-    .await?;
-    let data = data.and_then(|data| RawValue::from_string(data).ok());
-    Ok(data.map(|data| EventDetail { event, data }))
+    );
+    Ok(event.fetch_optional(&engine.db.api).await?)
 }
 
 struct Step {

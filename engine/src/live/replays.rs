@@ -63,8 +63,8 @@ pub(super) async fn changed(
     let rows = sqlx::query!(
         r#"
         select j.organization_id, j.id, j.status, j.considered, j.total, j.replayed,
-               (select coalesce(sum(o.deliveries), 0)::bigint from relay.replay_outcomes o
-                where o.replay_id = j.id and o.settlement = 'delivered') as "delivered!"
+               j.delivered + (select coalesce(sum(a.deliveries), 0)::bigint
+                              from relay.replay_arrivals a where a.replay_id = j.id) as "delivered!"
         from (select distinct id from unnest($1::uuid[]) as asked(id)) organization
         cross join lateral (
             select * from relay.replay_jobs newest

@@ -16,6 +16,26 @@ const GIVEN_UP: [&str; 4] = ["dead", "skipped", "expired", "cancelled"];
 /// What is promised.
 const WAITING: [&str; 2] = ["pending", "parked"];
 
+/// What is looked up of a candidate beside how it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    Nothing,
+    /// Whether its connection wants its event, which may mean to read all of that.
+    IsWanted,
+    /// With which version of its connection it was tried last.
+    UsedVersion,
+}
+
+impl Beside {
+    /// What has to be known to send with these settings.
+    pub(super) const fn for_sending(configuration: Configuration) -> Self {
+        match configuration {
+            Configuration::Current => Self::IsWanted,
+            Configuration::Original => Self::UsedVersion,
+        }
+    }
+}
+
 /// A selected delivery as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
@@ -36,7 +56,7 @@ pub(super) struct Candidate {
     pub(super) connection: Option<Standing>,
     /// Whether its event is still kept.
     pub(super) has_event: bool,
-    /// Whether its connection, as it is now, would be sent this event.
+    /// Whether its connection, as it is now, would be sent this event; `false` where that was not asked.
     pub(super) is_wanted: bool,
 }
 
@@ -90,7 +110,7 @@ pub(super) async fn page(
     tx: &mut PgConnection,
     organization_id: OrganizationId,
     criteria: &Criteria,
-    configuration: Configuration,
+    beside: Beside,
     range: Range,
     scan: i64,
     limit: i64,
@@ -140,7 +160,7 @@ pub(super) async fn page(
                    d.reason, d.attempts, used.version as used_version,
                    s.status as connection_status, s.paused, s.display_name, s.provider,
                    e.id is not null as has_event,
-                   relay.wants(s.connection, e.event) as is_wanted
+                   coalesce(e.is_wanted, false) as is_wanted
             from (select delivery_id from known order by delivery_id) k
             -- Looked up one by one: as plain joins they would go through all that the organization has.
             left join lateral (
@@ -177,7 +197,9 @@ pub(super) async fn page(
                 where c.id = d.connection_id and c.organization_id = $1 limit 1
             ) s on true
             left join lateral (
-                select l.id, l.kind, l.subject, l as event from relay.event_log l
+                select l.id, l.kind, l.subject,
+                       case when $20 then relay.wants(s.connection, l) end as is_wanted
+                from relay.event_log l
                 where l.category = 'product' and l.organization_id = $1 and l.id = d.event_id limit 1
             ) e on true
             where d.status = any($10::text[])
@@ -214,12 +236,13 @@ pub(super) async fn page(
         criteria.reasons.as_deref() as Option<&[&str]>,
         criteria.connection_id,
         criteria.recorded_since,
-        configuration == Configuration::Original,
+        beside == Beside::UsedVersion,
         criteria.provider,
         criteria.kind,
         criteria.subject,
         criteria.error_class,
         limit,
+        beside == Beside::IsWanted,
     )
     .fetch_all(tx)
     .await?;

@@ -5,14 +5,12 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{ReplaysError, selection::Selection};
-use crate::{clock::Timestamp, ids::ReplayId};
+use crate::{audit, clock::Timestamp, ids::ReplayId};
 
 /// The fastest that a replay may go, in deliveries a second.
 pub const RATE_MAX: u32 = 10_000;
 /// How fast it goes where nothing is said.
 const RATE_DEFAULT: u32 = 100;
-/// How much of a reason is kept, in characters.
-const REASON_MAX: usize = 500;
 
 /// With which settings of a connection its deliveries are sent again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,8 +130,7 @@ impl NewReplay {
 
     /// What is kept of the reason.
     pub(super) fn kept_reason(&self) -> Option<String> {
-        let reason = self.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty())?;
-        Some(reason.chars().filter(|c| *c != '\0').take(REASON_MAX).collect())
+        audit::kept_reason(self.reason.as_deref())
     }
 }
 
@@ -199,7 +196,7 @@ pub struct Replay {
     pub id: ReplayId,
     /// Where it stands.
     pub status: ReplayStatus,
-    /// Which deliveries.
+    /// Which deliveries; empty where a newer version asked in a way that this one cannot read.
     pub selection: Selection,
     /// With which settings.
     pub configuration: Configuration,

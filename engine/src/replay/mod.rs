@@ -20,7 +20,7 @@ pub use self::{
     preview::{OfConnection, OfReason, Preview, preview},
     run::{Step, step, tidy},
     selection::{IDS_MAX, Selection},
-    store::{Page, REPLAYS_MAX, change, find, list, start},
+    store::{PAGE_MAX, Page, REPLAYS_MAX, change, find, list, start},
 };
 
 use crate::db::DbError;

@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::{
     Blocked, ReplaysError,
-    candidates::{self, Candidate, Range},
+    candidates::{self, Beside, Candidate, Range},
     choose::blocked,
     job::NewReplay,
     store,
 };
 use crate::{
-    clock,
+    clock, db,
     engine::Engine,
     ids::{ConnectionId, OrganizationId},
 };
@@ -77,7 +77,8 @@ pub async fn preview(
     let criteria = asked.selection.criteria();
     let began = Instant::now();
     let mut tx = engine.db.api.begin().await?;
-    store::by_index(&mut tx).await?;
+    // Pages are small, and must stay so whatever the statistics say.
+    db::by_index(&mut tx).await?;
     store::check_names(&mut tx, organization_id, &criteria).await?;
     let mut range = candidates::range(&mut tx, &criteria).await?;
     let mut sums = Sums::default();
@@ -86,7 +87,7 @@ pub async fn preview(
             &mut tx,
             organization_id,
             &criteria,
-            asked.configuration,
+            Beside::Nothing,
             range,
             SCAN,
             SCAN,

@@ -11,13 +11,13 @@ mod withdraw;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::{PgConnection, types::Json};
+use sqlx::PgConnection;
 
 use super::{
     audit::{self, Fact},
-    candidates::{self, Range},
+    candidates::{self, Beside, Range},
     job::{Configuration, ReplayStatus},
-    selection::Selection,
+    selection::{Criteria, Selection},
 };
 use crate::{
     db,
@@ -47,7 +47,7 @@ const FAILURES_MAX: i32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A replay was moved on.
-    Moved(ReplayId),
+    Moved,
     /// There was nothing to do.
     Idle,
 }
@@ -57,10 +57,21 @@ struct Job {
     id: ReplayId,
     organization_id: OrganizationId,
     status: ReplayStatus,
-    selection: Selection,
+    /// As it is stored. It may be a newer version's, which this one cannot read.
+    selection: String,
     configuration: Configuration,
     rate: i64,
     range: Range,
+}
+
+impl Job {
+    /// What it looks for.
+    fn criteria(&self) -> Result<Criteria, sqlx::Error> {
+        let selection: Result<Selection, _> = serde_json::from_str(&self.selection);
+        selection
+            .map(|selection| selection.criteria())
+            .map_err(|error| sqlx::Error::Decode(error.into()))
+    }
 }
 
 /// Moves on the replay whose turn it is, by one batch. Several processes may call it: each has another
@@ -85,13 +96,13 @@ pub async fn step(engine: &Engine) -> Result<Step, sqlx::Error> {
             if has_made_due {
                 engine.made_due();
             }
-            Ok(Step::Moved(job.id))
+            Ok(Step::Moved)
         }
         Err(error) if db::is_unavailable(&error) && !took_too_long(&error) => Err(error),
         Err(error) => {
             tracing::error!(replay.id = %job.id, error = %error, "a replay could not be moved on");
             fail(engine, &job).await?;
-            Ok(Step::Moved(job.id))
+            Ok(Step::Moved)
         }
     }
 }
@@ -106,7 +117,7 @@ fn took_too_long(error: &sqlx::Error) -> bool {
 /// passed over.
 async fn take(tx: &mut PgConnection) -> Result<Option<Job>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"select id, organization_id, status, selection as "selection: Json<Selection>",
+        r#"select id, organization_id, status, selection::text as "selection!",
                   configuration, rate_per_second, position, bound, created_at
            from relay.replay_jobs
            where (status in ('counting', 'running') or withdrawing) and next_at <= now()
@@ -119,7 +130,7 @@ async fn take(tx: &mut PgConnection) -> Result<Option<Job>, sqlx::Error> {
         id: row.id.into(),
         organization_id: row.organization_id.into(),
         status: ReplayStatus::from_stored(&row.status),
-        selection: row.selection.0,
+        selection: row.selection,
         configuration: Configuration::from_stored(&row.configuration),
         rate: i64::from(row.rate_per_second),
         range: Range { after: row.position, bound: row.bound, at: row.created_at },
@@ -128,12 +139,12 @@ async fn take(tx: &mut PgConnection) -> Result<Option<Job>, sqlx::Error> {
 
 /// Counts some more of what a replay is about; after the last of it the replay begins.
 async fn count(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::Error> {
-    let criteria = job.selection.criteria();
+    let criteria = job.criteria()?;
     let page = candidates::page(
         tx,
         job.organization_id,
         &criteria,
-        Configuration::Current,
+        Beside::Nothing,
         job.range,
         COUNT_MAX,
         COUNT_MAX,
@@ -143,7 +154,7 @@ async fn count(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::Error> {
     let begin = candidates::range(tx, &criteria).await?.after;
     sqlx::query!(
         "update relay.replay_jobs
-         set counted = counted + $2, position = coalesce($3::uuid, $4::uuid), failures = 0, updated_at = now(),
+         set counted = counted + $2, position = coalesce($3::uuid, $4::uuid), failures = 0,
              total = case when $3::uuid is null then counted + $2 end,
              status = case when $3 is null then 'running' else status end,
              started_at = case when $3 is null then now() end,
@@ -165,7 +176,7 @@ async fn fail(engine: &Engine, job: &Job) -> Result<(), sqlx::Error> {
     let mut tx = engine.db.work.begin().await?;
     let row = sqlx::query!(
         "update relay.replay_jobs
-         set failures = least(failures + 1, $2), updated_at = now(),
+         set failures = least(failures + 1, $2),
              next_at = now() + interval '1 second' * (failures + 1) * (failures + 1),
              status = case when failures + 1 >= $2 and not withdrawing then 'failed' else status end,
              finished_at = case when failures + 1 >= $2 and not withdrawing then now() else finished_at end,
@@ -205,7 +216,7 @@ pub async fn tidy(engine: &Engine) -> Result<u64, sqlx::Error> {
             returning j.id
         ),
         forgotten as (
-            delete from relay.replay_outcomes o using old where o.replay_id = old.id
+            delete from relay.replay_arrivals a using old where a.replay_id = old.id
         )
         select count(*) as "count!" from old
         "#,

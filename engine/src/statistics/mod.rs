@@ -8,6 +8,7 @@ mod histogram;
 mod hours;
 mod overview;
 mod rollup;
+mod totals;
 
 pub(crate) use self::rollup::plan_for_ranges;
 pub use self::{
@@ -15,4 +16,5 @@ pub use self::{
     hours::{Counts, Hour, Statistics, of_connection},
     overview::{Amount, ConnectionSummary, Overview, Troubled, Waiting, WaitingReason, overview},
     rollup::{forget_old, measure, roll_up},
+    totals::{EVENTS_COUNTED_MAX, Totals, totals},
 };

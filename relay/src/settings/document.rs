@@ -60,7 +60,7 @@ fn commands(needs: &[Needs]) -> String {
             Needs::Nothing => "nothing",
             Needs::Database => "`relay migrate` and every command that looks into the database",
             Needs::Keys => "`relay secrets`",
-            Needs::Api => "`relay api` and `relay serve`",
+            Needs::Api => "`relay api` (or `relay serve`)",
             Needs::Workers => "`relay workers`",
         })
         .collect();

@@ -1,6 +1,7 @@
 //! What an admin sees of an attempt is what went over the wire, and no secret with it.
 
 use mock_providers::{Answer as MockAnswer, Matcher};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, Arrival, ClosedPort, World, event, new_id};
 use uuid::Uuid;
@@ -93,6 +94,8 @@ async fn b40_b22_a_webhooks_attempts_are_shown_as_they_arrived_and_without_secre
         assert_eq!(rebuilt.verify(&hook.secret), Ok(()), "the signatures are of the body shown");
         check_timing(attempt);
     }
+    let queued = attempts[1]["timing"]["queue_ms"].as_f64();
+    assert!(queued.is_some_and(|ms| ms > 0.0), "a retry is late, if only a little: {shown}");
     let replayed = headers(&attempts[2]["request"]);
     assert_eq!(value(&replayed, "x-deptex-replay"), "true");
     let opened = attempts.iter().filter(|attempt| !attempt["timing"]["connect_ms"].is_null());
@@ -142,6 +145,60 @@ async fn what_was_not_sent_or_not_answered_says_so() {
     for nothing in ["request", "response", "timing"] {
         assert_eq!(attempt[nothing], json!(null), "{attempt}");
     }
+}
+
+/// A large body is not told as often as it was sent: of the newest attempts, as far as there is room.
+#[tokio::test]
+async fn bodies_are_shown_as_far_as_there_is_room() {
+    let schedule = ["100ms"; 5].join(",");
+    let world = World::builder().env("RELAY_RETRY_SCHEDULE", &schedule).start().await;
+    let org = new_id();
+    let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    world.receiver.answer("/hook", [Answer::status(500)]);
+    let data = json!({ "text": "x".repeat(250_000) });
+    let event = world.relay.emit(&event(org, "a.b", data)).await;
+    let dead = world.relay.settled(org, event, hook.id, "dead").await;
+    let attempts = dead["attempt_list"].as_array().expect("a list");
+    let shown = attempts.iter().map(|attempt| {
+        let request = &attempt["request"];
+        (request["body"].is_string(), request["body_is_truncated"] == true)
+    });
+    let (without, with) = ((false, true), (true, false));
+    assert_eq!(shown.collect::<Vec<_>>(), [without, without, with, with, with, with]);
+    let arrived = world.receiver.wait_for("/hook", 6).await.pop().expect("they arrived");
+    let last = &attempts[5]["request"]["body"];
+    assert_eq!(last.as_str().map(str::as_bytes), Some(&*arrived.body));
+}
+
+/// What comes faster than a provider may be called waits for its turn, some of it in its attempt.
+#[tokio::test]
+async fn the_wait_for_a_turn_is_told() {
+    let world = World::builder().providers().start().await;
+    let org = new_id();
+    let jira = world.mocks().jira_data_center();
+    let link = json!({ "org_id": org, "base_url": jira.base_url(), "token": jira.token() });
+    let path = "/api/integrations/jira/connect-pat";
+    world.relay.admin(org, Method::POST, path, Some(&link)).await.expect(200);
+    let connection = &world.relay.connections(org).await[0]["id"];
+    let choices = world.relay.destinations(org, connection).await;
+    let choice = json!({ "id": choices[0]["id"] });
+    world.relay.choose(org, connection, &choice).await.expect(200);
+    // Ten may go at once, and then five a second: of these the first is worth waiting for.
+    let found = |n: usize| {
+        let data = json!({ "vulnerability_id": format!("CVE-{n}"), "severity": "high" });
+        event(org, "vulnerability.found", data)
+    };
+    world.relay.emit_batch(&(0..20).map(found).collect::<Vec<_>>()).await;
+    world.run_until_idle().await;
+    let mut longest = 0.0_f64;
+    for delivery in world.relay.deliveries(org).await {
+        let shown = world.relay.delivery(org, id_of(&delivery)).await;
+        let attempts = shown["attempt_list"].as_array().expect("a list");
+        for pace in attempts.iter().filter_map(|attempt| attempt["timing"]["pace_ms"].as_f64()) {
+            longest = longest.max(pace);
+        }
+    }
+    assert!(longest > 10.0, "somebody waited for a turn, and longer than asking takes: {longest}");
 }
 
 /// B22: what a provider is sent is kept whole, but for the credential, even where an answer repeats it.

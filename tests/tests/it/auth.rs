@@ -15,7 +15,7 @@ struct Route {
 impl Route {
     fn filled(&self, org: Uuid, ids: &Ids) -> String {
         let id = match self.path.split('/').nth(4) {
-            Some("deliveries") => ids.delivery,
+            Some("deliveries" | "notification-history") => ids.delivery,
             Some("events") => ids.event,
             Some("replays") => ids.replay,
             Some("teams") => ids.of_team,
@@ -34,9 +34,10 @@ impl Route {
         path + &asked
     }
 
-    /// Whether it changes nothing, so that members may.
+    /// Whether it changes nothing, so that members may; but what others did is for managers.
     fn is_a_look(&self) -> bool {
-        self.method == Method::GET || self.path.ends_with("/preview")
+        let is_audit = self.path.ends_with("/audit");
+        self.method == Method::GET && !is_audit || self.path.ends_with("/preview")
     }
 
     /// Good enough to be carried out by whoever may.

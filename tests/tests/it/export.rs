@@ -1,8 +1,10 @@
 //! Deliveries as a CSV file.
 
+use std::time::Duration;
+
 use reqwest::Method;
-use serde_json::json;
-use tests::{Answer, World, event, new_id};
+use serde_json::{Value, json};
+use tests::{Answer, LONG, World, event, new_id, wait_until};
 use uuid::Uuid;
 
 async fn export(world: &World, org: Uuid, query: &str) -> Vec<Vec<String>> {
@@ -94,11 +96,23 @@ async fn i46_no_cell_is_a_formula() {
     body["subject"] = json!("=cmd|' /C calc'!A0");
     world.relay.emit(&body).await;
     world.run_until_idle().await;
+    // No reporter can give such a subject, so what else stands there has one.
+    sqlx::query(
+        "insert into relay.attempts
+             (organization_id, delivery_id, number, connection_id, event_id, settlement, reason, error)
+         values ($1, relay.uuid7(), 0, $1, relay.uuid7(), 'dead', 'unsendable', E'\\x1b[31mred\\x07')",
+    )
+    .bind(org)
+    .execute(world.sql())
+    .await
+    .expect("it is recorded");
     let path = format!("/api/organizations/{org}/deliveries/export");
     let answer = world.relay.admin(org, Method::GET, &path, None).await.expect(200);
     let text = String::from_utf8(answer.body.to_vec()).expect("it is UTF-8");
-    assert!(!text.contains('\u{1b}'));
-    let file = rows(&text);
+    assert!(!text.contains(['\u{1b}', '\u{7}']));
+    let mut file = rows(&text);
+    assert!(column(&file, "error").contains(&" [31mred ".to_owned()), "{text}");
+    file.retain(|row| row.iter().all(|cell| cell != " [31mred "));
     let mut shown = column(&file, "connection_name");
     shown.sort_unstable();
     let mut expected: Vec<String> = names
@@ -119,4 +133,44 @@ async fn i46_no_cell_is_a_formula() {
     }
     assert_eq!(answer.headers["content-disposition"], "attachment; filename=\"deliveries.csv\"");
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+}
+
+/// A file that nobody reads is not written any further, and an organization has only two under way.
+#[tokio::test]
+async fn files_that_are_not_read_take_up_the_turns() {
+    let world = World::builder().workers(0).start().await;
+    let (org, other) = (new_id(), new_id());
+    // 40 MB, of which the sockets and what lies between take some.
+    sqlx::query(
+        "insert into relay.attempts
+             (organization_id, delivery_id, number, connection_id, event_id, settlement, reason, error)
+         select $1, relay.uuid7(), 0, $1, relay.uuid7(), 'dead', 'unsendable', repeat('x', 10000)
+         from generate_series(1, 4000)",
+    )
+    .bind(org)
+    .execute(world.sql())
+    .await
+    .expect("they are recorded");
+    let open = async |org: Uuid| {
+        let path = format!("/api/organizations/{org}/deliveries/export");
+        let request = world.relay.request(Method::GET, &path);
+        let request = request.bearer_auth(world.relay.admin_token(org));
+        request.send().await.expect("the API answers")
+    };
+    let (first, second) = (open(org).await, open(org).await);
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+    let third = open(org).await;
+    assert_eq!(third.status(), 429);
+    assert!(third.headers().contains_key("retry-after"));
+    let refusal: Value = third.json().await.expect("a refusal is JSON");
+    assert_eq!(refusal["code"], "too_many_exports");
+    assert_eq!(open(other).await.status(), 200);
+    drop(first);
+    wait_until("there to be room again", LONG, || async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        (open(org).await.status() == 200).then_some(())
+    })
+    .await;
+    let whole = second.text().await.expect("it comes to its end");
+    assert_eq!(rows(&whole).len(), 4_001);
 }

@@ -337,6 +337,21 @@ async fn a_position_too_far_back_is_answered_by_lagged() {
     assert_eq!(stream.next().await.map(|told| told.id()).as_deref(), Some(&*recorded[0]));
 }
 
+/// Whoever stands between keeps a stream open on which nothing happens.
+#[tokio::test]
+async fn something_comes_while_nothing_happens() {
+    let world = World::builder().workers(0).start().await;
+    let mut stream = Stream::open(&world, new_id(), "", "").await;
+    stream.wait_for_id().await;
+    // Fifteen seconds, and some for a slow machine.
+    let chunk = tokio::time::timeout(Duration::from_secs(20), stream.response.chunk()).await;
+    let chunk = chunk.expect("something comes").expect("it goes on").expect("it goes on");
+    let text = std::str::from_utf8(&chunk).expect("streams are UTF-8");
+    let says_nothing = |line: &str| line.starts_with(':') || line.starts_with("id: ");
+    let mut lines = text.lines().filter(|line| !line.is_empty()).peekable();
+    assert!(lines.peek().is_some() && lines.all(says_nothing), "{text:?}");
+}
+
 /// Only so many watch one organization; who leaves makes room.
 #[tokio::test]
 async fn the_streams_of_an_organization_are_counted() {

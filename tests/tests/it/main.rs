@@ -1,6 +1,7 @@
 //! Whole-system scenarios, a module for each part of the list they come from.
 
 mod attempt_details;
+mod audit;
 mod auth;
 mod bad_bodies;
 mod bad_urls;
@@ -22,6 +23,7 @@ mod ingest;
 mod inspection;
 mod lanes;
 mod live;
+mod notifications;
 mod parking;
 mod plans;
 mod projection;

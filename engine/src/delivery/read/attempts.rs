@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
     super::details::{Details, Timing},
-    sent::{RequestView, Seen, shown},
+    sent::{RequestView, Seen, Written, shown},
 };
 use crate::{
     clock::Timestamp,
     db::DbError,
     engine::Engine,
     event::RecordedEvent,
-    ids::{DeliveryId, EventId, OrganizationId},
+    ids::{DeliveryId, OrganizationId},
     outbox::Class,
 };
 
 /// How many attempts of a delivery are shown.
 const ATTEMPTS_MAX: i64 = 200;
+/// How many bytes the bodies shown may have together; of more, those of the newest are.
+const BODIES_BYTES_MAX: usize = 1024 * 1024;
 
 /// One request, or one settlement without a request.
 #[derive(Clone, Debug, Serialize)]
@@ -102,37 +103,6 @@ impl From<Timing> for TimingView {
     }
 }
 
-/// The event of a delivery; `None` once it is no longer kept.
-pub(super) async fn event_of(
-    engine: &Engine,
-    organization_id: OrganizationId,
-    id: EventId,
-) -> Result<Option<RecordedEvent>, DbError> {
-    let row = sqlx::query!(
-        r#"select kind, payload::text as "payload!", project_id, team_id, subject, priority, source,
-                  occurred_at, hops
-           from relay.event_log
-           where category = 'product' and id = $1 and organization_id = $2"#,
-        id.0,
-        organization_id.0,
-    )
-    .fetch_optional(&engine.db.api)
-    .await?;
-    Ok(row.map(|row| RecordedEvent {
-        id,
-        organization_id,
-        kind: row.kind,
-        payload: Bytes::from(row.payload),
-        project_id: row.project_id.map(Into::into),
-        team_id: row.team_id.map(Into::into),
-        subject: row.subject,
-        priority: row.priority,
-        source: row.source,
-        occurred_at: row.occurred_at,
-        hops: row.hops,
-    }))
-}
-
 /// The newest attempts, the first one first, and how many there are before them. Of custom webhooks,
 /// what was sent is told from the event.
 pub(super) async fn of(
@@ -156,10 +126,11 @@ pub(super) async fn of(
     .fetch_all(&engine.db.api)
     .await?;
     let frontend_url = engine.config.frontend_url.as_ref();
+    let written = event.map(|event| Written::new(event, delivery_id, frontend_url));
+    let mut room = BODIES_BYTES_MAX;
     let omitted = rows.first().map_or(0, |row| row.of_all - rows.len() as i64);
-    let attempts = rows
+    let mut attempts: Vec<AttemptView> = rows
         .into_iter()
-        .rev()
         .map(|row| {
             // What a newer version wrote may be in a form that this one does not know.
             let details = row.details.and_then(|text| serde_json::from_str::<Details>(&text).ok());
@@ -169,7 +140,10 @@ pub(super) async fn of(
             let body = row.response_head.clone();
             let response = row.status_code.map(|status| ResponseView { status, headers, body });
             let replay = Class::from_number(row.class) == Class::Replay;
-            let seen = Seen { delivery_id, attempt: row.number, replay, event, frontend_url };
+            let written = written.as_ref();
+            let seen = Seen { delivery_id, attempt: row.number, replay, written };
+            let request = sent.and_then(|sent| shown(sent, &seen));
+            let request = request.map(|request| request.fitting(&mut room));
             AttemptView {
                 number: row.number,
                 started_at: row.started_at,
@@ -185,11 +159,12 @@ pub(super) async fn of(
                 next_due_at: row.next_due_at,
                 connection_version: row.connection_version,
                 recorded_at: row.recorded_at,
-                request: sent.and_then(|sent| shown(sent, &seen)),
+                request,
                 response,
                 timing,
             }
         })
         .collect();
+    attempts.reverse();
     Ok((attempts, omitted))
 }

@@ -1,6 +1,7 @@
 //! Shows a request as it was sent. Of a custom webhook's, most is written anew by the very functions
 //! that wrote it first; the rest was kept.
 
+use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 use url::Url;
@@ -24,7 +25,8 @@ pub struct RequestView {
     pub url: String,
     /// Names and values, without credentials.
     pub headers: Vec<(String, String)>,
-    /// The body, or its beginning. `None` where it was empty, and where it cannot be shown as it was.
+    /// The body, or its beginning. `None` where it was empty, where it cannot be shown as it was, and
+    /// where those of newer attempts leave no room for it.
     pub body: Option<String>,
     /// Whether more was sent than is shown.
     pub body_is_truncated: bool,
@@ -37,8 +39,40 @@ pub(super) struct Seen<'a> {
     pub(super) attempt: i32,
     pub(super) replay: bool,
     /// `None` once it is no longer kept.
-    pub(super) event: Option<&'a RecordedEvent>,
-    pub(super) frontend_url: Option<&'a Url>,
+    pub(super) written: Option<&'a Written<'a>>,
+}
+
+/// An event, and what a custom webhook would be sent of it today.
+#[derive(Debug)]
+pub(super) struct Written<'a> {
+    event: &'a RecordedEvent,
+    body: Bytes,
+    /// [`print_of`] the body.
+    print: String,
+}
+
+impl<'a> Written<'a> {
+    pub(super) fn new(
+        event: &'a RecordedEvent,
+        delivery_id: DeliveryId,
+        frontend_url: Option<&Url>,
+    ) -> Self {
+        let body = webhook_body(event, delivery_id, frontend_url);
+        Self { event, print: print_of(&body), body }
+    }
+}
+
+impl RequestView {
+    /// The same, without its body where there is no room for that; it takes up what it needs.
+    pub(super) fn fitting(self, room: &mut usize) -> Self {
+        match room.checked_sub(self.body.as_ref().map_or(0, String::len)) {
+            Some(rest) => {
+                *room = rest;
+                self
+            }
+            None => Self { body: None, body_is_truncated: true, ..self },
+        }
+    }
 }
 
 /// The request of an attempt. `None` where what was kept makes none.
@@ -51,11 +85,12 @@ pub(super) fn shown(sent: Sent, seen: &Seen<'_>) -> Option<RequestView> {
 }
 
 fn webhook(url: String, signed: &Signed, seen: &Seen<'_>) -> Option<RequestView> {
-    let kind = seen.event.map_or("unknown", |event| event.kind.as_str());
+    let event = seen.written.map(|written| written.event);
+    let kind = event.map_or("unknown", |event| event.kind.as_str());
     let (deptex, standard) = (signed.deptex.as_deref(), &signed.standard);
     let (id, attempt, timestamp) = (seen.delivery_id, seen.attempt, signed.timestamp);
     let mut headers = contract_headers(kind, id, attempt, timestamp, deptex, standard).ok()?;
-    match seen.event {
+    match event {
         Some(event) => add_marks(&mut headers, seen.replay, event.hops),
         // What only the event knew is left out.
         None => {
@@ -69,13 +104,12 @@ fn webhook(url: String, signed: &Signed, seen: &Seen<'_>) -> Option<RequestView>
     for name in signed.own.iter().filter_map(|name| HeaderName::try_from(name).ok()) {
         headers.entry(name).or_insert_with(|| hidden.clone());
     }
-    let body = seen.event.map(|event| webhook_body(event, id, seen.frontend_url));
-    let body = body.filter(|body| print_of(body) == signed.body_print);
+    let body = seen.written.filter(|written| written.print == signed.body_print);
     Some(RequestView {
         method: "POST".to_owned(),
         headers: as_sent(&Url::parse(&url).ok()?, headers, USER_AGENT, signed.body_bytes),
         url,
-        body: body.and_then(|body| String::from_utf8(body.into()).ok()),
+        body: body.and_then(|written| str::from_utf8(&written.body).ok()).map(str::to_owned),
         body_is_truncated: false,
     })
 }
@@ -100,7 +134,7 @@ mod tests {
             id: id.into(),
             organization_id: id.into(),
             kind: "vulnerability.found".into(),
-            payload: bytes::Bytes::from_static(data.as_bytes()),
+            payload: Bytes::from_static(data.as_bytes()),
             project_id: Some(id.into()),
             team_id: None,
             subject: None,
@@ -123,7 +157,7 @@ mod tests {
                 .collect();
         let mut request = request::build(&Webhook {
             event,
-            notification: &headline(event, seen.frontend_url),
+            notification: &headline(event, None),
             delivery_id: seen.delivery_id,
             attempt: seen.attempt,
             replay: seen.replay,
@@ -138,16 +172,18 @@ mod tests {
         (kept, as_sent(&request.url, request.headers, USER_AGENT, length))
     }
 
-    fn seen<'a>(event: Option<&'a RecordedEvent>, replay: bool) -> Seen<'a> {
-        let delivery_id = DeliveryId(uuid::Uuid::from_u128(7));
-        Seen { delivery_id, attempt: 3, replay, event, frontend_url: None }
+    const DELIVERY: DeliveryId = DeliveryId(uuid::Uuid::from_u128(7));
+
+    fn seen<'a>(written: Option<&'a Written<'a>>, replay: bool) -> Seen<'a> {
+        Seen { delivery_id: DELIVERY, attempt: 3, replay, written }
     }
 
     #[test]
     fn a_webhooks_request_is_told_exactly_from_little() {
         let event = found(r#"{ "severity" : "high" ,"x":1.50}"#);
+        let written = Written::new(&event, DELIVERY, None);
         for replay in [false, true] {
-            let seen = seen(Some(&event), replay);
+            let seen = seen(Some(&written), replay);
             let (kept, headers) = sent(&event, &seen);
             let stored = serde_json::to_string(&kept).expect("it can be written");
             assert!(!stored.contains("s3cret") && stored.len() < 400, "{stored}");
@@ -166,10 +202,10 @@ mod tests {
     #[test]
     fn b40_a_body_that_was_another_is_not_shown() {
         let event = found(r#"{"severity":"high"}"#);
-        let (kept, headers) = sent(&event, &seen(Some(&event), false));
+        let (kept, headers) = sent(&event, &seen(None, false));
         let moved = Url::parse("https://elsewhere.example").expect("a URL");
-        let today = Seen { frontend_url: Some(&moved), ..seen(Some(&event), false) };
-        let view = shown(kept.clone(), &today).expect("a request");
+        let today = Written::new(&event, DELIVERY, Some(&moved));
+        let view = shown(kept.clone(), &seen(Some(&today), false)).expect("a request");
         assert_eq!((view.body, view.headers), (None, headers.clone()), "the head is what it was");
         let view = shown(kept, &seen(None, false)).expect("a request");
         assert_eq!(view.body, None);
@@ -177,5 +213,24 @@ mod tests {
             |(name, _): &(String, String)| !view.headers.iter().any(|(shown, _)| shown == name);
         let missing: Vec<_> = headers.iter().filter(|one| missing(one)).map(|(n, _)| n).collect();
         assert_eq!(missing, ["X-Deptex-Event", "X-Deptex-Hops"]);
+    }
+    #[test]
+    fn a_body_without_room_is_left_out_and_said_to_be() {
+        let view = |body: Option<&str>| RequestView {
+            method: "POST".into(),
+            url: "https://hook.example/".into(),
+            headers: Vec::new(),
+            body: body.map(str::to_owned),
+            body_is_truncated: false,
+        };
+        let mut room = 5;
+        let mut fitted = |body| {
+            let view = view(body).fitting(&mut room);
+            (view.body, view.body_is_truncated)
+        };
+        assert_eq!(fitted(Some("abc")), (Some("abc".into()), false));
+        assert_eq!(fitted(Some("def")), (None, true));
+        assert_eq!(fitted(Some("gh")), (Some("gh".into()), false));
+        assert_eq!(fitted(None), (None, false));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     outbox::interval,
     replay::{
         audit::Fact,
-        candidates,
+        candidates::{self, Beside},
         choose::{ALREADY_WAITING, BEING_SENT, Choice, choose},
     },
 };
@@ -57,8 +57,8 @@ pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::
     let page = candidates::page(
         tx,
         job.organization_id,
-        &job.selection.criteria(),
-        job.configuration,
+        &job.criteria()?,
+        Beside::for_sending(job.configuration),
         job.range,
         (limit * SCAN_FACTOR).clamp(BATCH_MAX, SCAN_MAX),
         limit,
@@ -246,16 +246,20 @@ async fn moved_on(
 ) -> Result<(), sqlx::Error> {
     let took = Duration::from_secs_f64(replayed as f64 / job.rate as f64);
     let row = sqlx::query!(
-        r#"update relay.replay_jobs j
+        r#"with arrived as (
+               delete from relay.replay_arrivals a where a.replay_id = $1 returning a.deliveries
+           )
+           update relay.replay_jobs j
            set position = coalesce($2, j.position), considered = j.considered + $3,
                replayed = j.replayed + $4,
+               delivered = j.delivered + (select coalesce(sum(a.deliveries), 0) from arrived a),
                skipped_by_reason = (
                    select coalesce(jsonb_object_agg(s.reason, s.count), '{}') from (
                        select e.key as reason, sum(e.value::bigint) as count
                        from (select * from jsonb_each_text(j.skipped_by_reason)
                              union all select * from jsonb_each_text($5)) e
                        group by e.key) s),
-               failures = 0, updated_at = now(),
+               failures = 0,
                next_at = greatest(j.next_at, now() - $7::interval) + $6::interval,
                status = case when $2::uuid is null then 'completed' else j.status end,
                total = case when $2 is null then j.considered + $3 else j.total end,

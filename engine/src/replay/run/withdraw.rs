@@ -32,7 +32,7 @@ pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::
              skipped_by_reason = case when $2 = 0 then skipped_by_reason
                  else skipped_by_reason || jsonb_build_object('withdrawn',
                           coalesce((skipped_by_reason ->> 'withdrawn')::bigint, 0) + $2) end,
-             failures = 0, next_at = now(), updated_at = now()
+             failures = 0, next_at = now()
          where id = $1",
         job.id.0,
         withdrawn,

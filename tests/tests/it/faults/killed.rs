@@ -83,6 +83,17 @@ async fn f2_all_workers_are_killed_and_started_again() {
     }
     let before = world.receiver.count("/hook");
     assert!(world.outbox_len().await > 100, "there is a backlog");
+    // What is new goes before what has been waiting: then all of it has been.
+    wait_until("all of it to have waited for long", LONG, || async {
+        let is_old: bool = sqlx::query_scalar(
+            "select not exists (select from relay.outbox where due_at > now() - interval '6 s')",
+        )
+        .fetch_one(world.sql())
+        .await
+        .expect("the database answers");
+        is_old.then_some(())
+    })
+    .await;
     for worker in &world.workers {
         worker.restart();
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::{Answer, World, new_id};
 use uuid::Uuid;
 
-use super::{ask, found, id_of, miss, number, replayed, start, when, with_missed};
+use super::{ask, found, id_of, number, record_skipped, replayed, show, start, when, with_missed};
 use crate::replay::forget_event;
 
 /// An instant of the database's, whose clock counts.
@@ -112,6 +112,23 @@ async fn b40b_missed_since_is_what_a_pause_cost() {
     for arrival in &world.receiver.arrivals("/hook")[2..] {
         assert_eq!(arrival.header("x-deptex-replay"), "true");
     }
+}
+
+#[tokio::test]
+async fn b40b_missed_since_is_each_way_of_being_off_and_no_other_reason() {
+    let world = World::start().await;
+    let (org, hook) = with_missed(&world, "/hook", std::iter::empty()).await;
+    let off = ["connection_error", "connection_paused", "connection_suspended"];
+    for reason in off.into_iter().chain(["not_for_tickets"]) {
+        record_skipped(&world, org, hook.id, reason, 1).await;
+    }
+    let missed = json!({ "missed_since": "2020-01-01T00:00:00Z" });
+    let told = ask(&world, org, &json!({ "selection": missed, "dry_run": true })).await;
+    let by_reason = off.map(|reason| json!({ "reason": reason, "count": 1 }));
+    assert_eq!(told.expect(200).json()["by_reason"], json!(by_reason));
+    let done = replayed(&world, org, &json!({ "selection": missed })).await;
+    assert_eq!((number(&done, "total"), number(&done, "delivered")), (3, 3), "{done}");
+    assert_eq!(markers(&world, "/hook", 0), off.map(ToOwned::to_owned).into());
 }
 
 #[tokio::test]
@@ -232,24 +249,63 @@ async fn b40b_what_is_too_old_is_refused_and_b40c_what_is_no_longer_kept_is_told
 /// A replay looks at what was there when it was asked for, and at each delivery once.
 #[tokio::test]
 async fn b40b_what_fails_again_or_comes_later_is_not_its_business() {
+    const TOTAL: i64 = 6;
     let world = World::builder().env("RELAY_RETRY_SCHEDULE", "").start().await;
-    let (org, hook) = with_missed(&world, "/hook", (0..30).map(|n| n.to_string())).await;
-    world.receiver.answer("/hook", [Answer::status(410)]);
-    let asked = json!({ "selection": { "status": ["dead", "skipped"] }, "rate_per_second": 60 });
+    let (org, hook) = with_missed(&world, "/hook", (0..TOTAL).map(|n| n.to_string())).await;
+    world.receiver.answer("/hook", [Answer::status(500)]);
+    let asked = json!({ "selection": { "status": ["dead", "skipped"] }, "rate_per_second": 1 });
     let id = id_of(&start(&world, org, &asked).await);
     when(&world, org, id, |replay| number(replay, "considered") > 0).await;
-    let done = when(&world, org, id, |replay| replay["status"] == "completed").await;
+    let event = world.relay.emit(&found(org, "later")).await;
+    world.relay.settled(org, event, hook.id, "dead").await;
+    let running = show(&world, org, id).await;
+    assert!(number(&running, "considered") < TOTAL, "it came while that runs: {running}");
+    when(&world, org, id, |replay| replay["status"] == "completed").await;
     world.run_until_idle().await;
-    assert_eq!((number(&done, "total"), number(&done, "considered")), (30, 30), "{done}");
-    assert!(world.receiver.count("/hook") <= 30, "the first 410 switches it off");
-    // It was switched off, so that the others were passed over, each with its reason.
-    let after = super::show(&world, org, id).await;
-    assert_eq!(number(&after, "delivered"), 0, "{after}");
-    world.receiver.answer("/hook", [Answer::ok()]);
-    world.relay.change(org, hook.id, &json!({ "paused": false })).await.expect(200);
-    miss(&world, org, hook.id, ["later".to_owned()].into_iter()).await;
-    let again = super::show(&world, org, id).await;
-    assert_eq!(again["considered"], after["considered"], "what is over stays as it is");
-    let unsent: Vec<Value> = world.relay.deliveries_where(org, "status=skipped").await;
-    assert!(!unsent.is_empty());
+    let done = show(&world, org, id).await;
+    let counts = ["total", "considered", "replayed", "skipped", "delivered"];
+    assert_eq!(counts.map(|name| number(&done, name)), [TOTAL, TOTAL, TOTAL, 0, 0], "{done}");
+    assert_eq!(done["skipped_by_reason"], json!({}));
+    let sent: Vec<String> =
+        world.receiver.arrivals("/hook").iter().map(tests::Arrival::marker).collect();
+    assert_eq!(sent.len() as i64, TOTAL + 1, "each once: {sent:?}");
+    assert_eq!(markers(&world, "/hook", 0).len(), sent.len(), "each once: {sent:?}");
+    assert_eq!(world.relay.deliveries_where(org, "status=dead").await.len(), sent.len());
+}
+
+/// What its connection takes no longer is passed over, from the moment that it was switched off.
+#[tokio::test]
+async fn b40b_what_is_switched_off_meanwhile_is_passed_over_with_its_reason() {
+    const TOTAL: i64 = 30;
+    let world = World::builder().env("RELAY_RETRY_SCHEDULE", "").start().await;
+    let (org, hook) = with_missed(&world, "/hook", (0..TOTAL).map(|n| n.to_string())).await;
+    world.receiver.answer("/hook", [Answer::status(410)]);
+    let asked = json!({ "selection": { "status": ["skipped"] }, "rate_per_second": 6 });
+    let id = id_of(&start(&world, org, &asked).await);
+    when(&world, org, id, |replay| number(replay, "considered") > 0).await;
+    tests::wait_until("the first 410 to switch it off", tests::LONG, || async {
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        let settings = world.relay.connection(org, hook.id).await.json();
+        (settings["status"] == "suspended").then_some(())
+    })
+    .await;
+    world.relay.emit(&found(org, "later")).await;
+    let running = show(&world, org, id).await;
+    assert!(number(&running, "considered") < TOTAL, "it came while that runs: {running}");
+    when(&world, org, id, |replay| replay["status"] == "completed").await;
+    world.run_until_idle().await;
+    let done = show(&world, org, id).await;
+    let counts = ["total", "considered", "delivered"];
+    assert_eq!(counts.map(|name| number(&done, name)), [TOTAL, TOTAL, 0], "{done}");
+    let (replayed, skipped) = (number(&done, "replayed"), number(&done, "skipped"));
+    assert_eq!(replayed + skipped, TOTAL, "{done}");
+    assert!(replayed > 0 && skipped > 0, "{done}");
+    assert_eq!(done["skipped_by_reason"], json!({ "connection_suspended": skipped }));
+    let refused = world.receiver.count("/hook");
+    assert!(0 < refused && refused as i64 <= replayed, "{refused} arrived: {done}");
+    let of_status = async |status: &str| {
+        world.relay.deliveries_where(org, &format!("status={status}")).await.len()
+    };
+    assert_eq!(of_status("dead").await, refused);
+    assert_eq!(of_status("skipped").await, TOTAL as usize + 1 - refused, "the later one is there");
 }

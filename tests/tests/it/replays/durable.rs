@@ -6,13 +6,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 use tests::{Answer, LONG, Ledger, World, new_id, wait_until};
 use uuid::Uuid;
 
-use super::{VERY_LONG, found, id_of, number, show, start, when, with_missed};
+use super::{VERY_LONG, found, id_of, number, patch, show, start, when, with_missed};
 
 /// B40b: more than 10,000, killed again and again in the middle. Each is made due once; twice arrives
 /// only what was on its way when its worker died.
@@ -244,4 +245,65 @@ async fn b40b_progress_is_told() {
     let later = when(&world, org, id, |replay| replay["status"] == "completed").await;
     assert_eq!(number(&later, "considered"), 100);
     assert!(later["eta_seconds"].is_null() && later["finished_at"].is_string(), "{later}");
+}
+
+/// How many arrivals a replay's own row counts, and how many are appended beside it.
+async fn counted_arrivals(world: &World, id: Uuid) -> (i64, i64) {
+    sqlx::query_as(
+        "select delivered, (select coalesce(sum(deliveries), 0) from relay.replay_arrivals
+                            where replay_id = id)
+         from relay.replay_jobs where id = $1",
+    )
+    .bind(id)
+    .fetch_one(world.sql())
+    .await
+    .expect("the database answers")
+}
+
+/// What arrived is counted once: while batches add up what settlements append, and after the last one.
+#[tokio::test]
+async fn b40b_delivered_is_right_while_a_replay_moves_on_and_after() {
+    const TOTAL: i64 = 60;
+    const AT_ONCE: i64 = 30;
+    let world = World::start().await;
+    let (org, _) = with_missed(&world, "/hook", (0..TOTAL).map(|n| n.to_string())).await;
+    let answers = std::iter::repeat_n(Answer::ok(), AT_ONCE as usize);
+    world.receiver.answer("/hook", answers.chain([Answer::ok().held()]));
+    let asked = json!({ "selection": { "status": ["skipped"] }, "rate_per_second": 20 });
+    let id = id_of(&start(&world, org, &asked).await);
+    when(&world, org, id, |replay| number(replay, "considered") > 0).await;
+    patch(&world, org, id, &json!({ "status": "paused" })).await.expect(200);
+    world.run_until_idle().await;
+    let paused = show(&world, org, id).await;
+    let so_far = number(&paused, "delivered");
+    assert_eq!(so_far, number(&paused, "replayed"), "{paused}");
+    let (of_row, appended) = counted_arrivals(&world, id).await;
+    assert!(appended > 0, "nothing moved on since the last one arrived");
+    assert_eq!(of_row + appended, so_far);
+
+    patch(&world, org, id, &json!({ "status": "running" })).await.expect(200);
+    let mut last = so_far;
+    let completed = loop {
+        tokio::time::sleep(Duration::from_millis(60)).await; // An admin's calls are rationed.
+        let now = show(&world, org, id).await;
+        let delivered = number(&now, "delivered");
+        assert!(last <= delivered && delivered <= number(&now, "replayed"), "{last}, then {now}");
+        last = delivered;
+        if now["status"] == "completed" {
+            break now;
+        }
+    };
+    assert_eq!(number(&completed, "replayed"), TOTAL, "{completed}");
+    when(&world, org, id, |replay| number(replay, "delivered") == AT_ONCE).await;
+    let (of_row, appended) = counted_arrivals(&world, id).await;
+    assert!(of_row >= so_far, "batches add up what is there: {of_row} of {so_far}");
+    assert_eq!(of_row + appended, AT_ONCE);
+
+    world.receiver.release();
+    world.run_until_idle().await;
+    let over = show(&world, org, id).await;
+    assert_eq!((number(&over, "delivered"), number(&over, "still_waiting")), (TOTAL, 0), "{over}");
+    let (of_row, appended) = counted_arrivals(&world, id).await;
+    assert!(of_row <= AT_ONCE, "the others arrived after the last batch: {of_row}");
+    assert_eq!(of_row + appended, TOTAL);
 }

@@ -1,5 +1,6 @@
 //! B40, B40b and F26: many deliveries sent again by one request, whatever happens meanwhile.
 
+mod bounds;
 mod choosing;
 mod command_line;
 mod durable;
@@ -89,4 +90,29 @@ async fn miss(world: &World, org: Uuid, hook: Uuid, markers: impl Iterator<Item 
         world.relay.emit_batch(some).await;
     }
     world.relay.change(org, hook, &json!({ "paused": false })).await.expect(200);
+}
+
+/// Records so many deliveries of one event as skipped for a reason, however long that takes to come
+/// about by itself. The reason is the event's marker.
+async fn record_skipped(world: &World, org: Uuid, hook: Uuid, reason: &str, count: i32) {
+    sqlx::query(
+        "with fact as (
+             insert into relay.event_log_product (
+                 id, category, organization_id, kind, payload, occurred_at, recorded_at)
+             values (relay.uuid7(), 'product', $1, 'vulnerability.found',
+                     json_build_object('marker', $3::text), now(), now())
+             returning id
+         )
+         insert into relay.attempts (
+             organization_id, delivery_id, number, connection_id, event_id, settlement, reason)
+         select $1, relay.uuid7(), 0, $2, fact.id, 'skipped', $3
+         from fact, generate_series(1, $4)",
+    )
+    .bind(org)
+    .bind(hook)
+    .bind(reason)
+    .bind(count)
+    .execute(world.sql())
+    .await
+    .expect("the tests' role may");
 }

@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, World, new_id};
+use tests::{Answer, LONG, World, new_id, wait_until};
+use uuid::Uuid;
 
 use super::{found, id_of, number, replayed};
 
@@ -49,4 +50,52 @@ async fn b40_the_original_configuration_goes_to_the_old_address() {
     assert!(used.as_i64() > version_then.as_i64(), "{last}");
     let verified = world.receiver.arrivals("/old")[2].verify(&secret);
     assert!(verified.is_ok(), "signed with the secret of today: {verified:?}");
+}
+
+/// How many connections of an organization are in trouble.
+async fn in_trouble(world: &World, org: Uuid) -> i64 {
+    sqlx::query_scalar("select count(*) from relay.connection_health where organization_id = $1")
+        .bind(org)
+        .fetch_one(world.sql())
+        .await
+        .expect("the database answers")
+}
+
+/// An old address that fails again and again says nothing of the new one: no breaker opens, and nobody
+/// is told that the connection fails.
+#[tokio::test]
+async fn b40_what_an_old_address_answers_says_nothing_of_the_connection() {
+    /// More failures in a row than open a breaker.
+    const TOTAL: i64 = 12;
+    let world = World::builder().env("RELAY_RETRY_SCHEDULE", "").start().await;
+    let org = new_id();
+    let hook = world.relay.create_custom(org, &world.receiver.url("/old")).await;
+    for n in 0..TOTAL {
+        world.relay.emit(&found(org, &n.to_string())).await;
+    }
+    world.run_until_idle().await;
+    let ids: Vec<Uuid> = world.relay.deliveries(org).await.iter().map(id_of).collect();
+    let path = format!("/api/integrations/organizations/{org}/custom-integrations/{}", hook.id);
+    let moved = json!({ "webhook_url": world.receiver.url("/new") });
+    world.relay.admin(org, Method::PUT, &path, Some(&moved)).await.expect(200);
+    world.relay.keep_secret(&world.receiver.url("/new"), &hook.secret);
+    world.receiver.answer("/old", [Answer::status(500)]);
+
+    let original = json!({ "selection": { "delivery_ids": ids }, "configuration": "original" });
+    let done = replayed(&world, org, &original).await;
+    assert_eq!((number(&done, "replayed"), number(&done, "delivered")), (TOTAL, 0), "{done}");
+    assert_eq!(world.receiver.count("/old") as i64, 2 * TOTAL);
+    // What is remembered of an ordinary failure after it is there: then so would be what came before.
+    let other = new_id();
+    world.relay.create_custom(other, &world.receiver.url("/failing")).await;
+    world.receiver.answer("/failing", [Answer::status(500)]);
+    world.relay.emit(&found(other, "fails")).await;
+    wait_until("the ordinary failure to be remembered", LONG, || async {
+        (in_trouble(&world, other).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(in_trouble(&world, org).await, 0);
+    world.relay.emit(&found(org, "ordinary")).await;
+    world.run_until_idle().await;
+    assert_eq!(world.receiver.arrivals("/new")[0].marker(), "ordinary");
 }

@@ -1,5 +1,6 @@
 //! What several ask for at once: nobody's replay is lost, doubled or held up by another's.
 
+use reqwest::Method;
 use serde_json::json;
 use tests::{Answer, LONG, World, wait_until};
 use uuid::Uuid;
@@ -170,6 +171,45 @@ async fn i47_a_replay_that_takes_too_long_holds_up_no_other() {
     run_sql(&world, "drop trigger test_timeout on relay.replay_jobs").await;
     let done = when(&world, slow, id, |replay| replay["status"] == "completed").await;
     assert_eq!(number(&done, "replayed"), 3);
+}
+
+/// I47: a replay that a newer version asked for, in a way that this one cannot read, is put off and in
+/// the end given up; those of others go on, and it is listed among them.
+#[tokio::test]
+async fn i47_a_replay_that_cannot_be_read_holds_up_no_other() {
+    let world = World::start().await;
+    world.workers[0].kill9();
+    let (org, _) = with_missed(&world, "/hook", (0..3).map(|n| n.to_string())).await;
+    let asked = json!({ "selection": { "status": ["skipped"] } });
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(id_of(&start(&world, org, &asked).await));
+    }
+    // A filter that is not known must not be passed over: more would be sent than was asked for.
+    for (id, selection) in [
+        (ids[0], json!({ "status": ["lost"] })),
+        (ids[1], json!({ "status": ["skipped"], "color": "red" })),
+    ] {
+        sqlx::query("update relay.replay_jobs set selection = $2 where id = $1")
+            .bind(id)
+            .bind(selection)
+            .execute(world.sql())
+            .await
+            .expect("the tests' role may");
+    }
+    world.workers[0].restart();
+    let done = when(&world, org, ids[2], |replay| replay["status"] == "completed").await;
+    assert_eq!(number(&done, "replayed"), 3, "{done}");
+    for id in &ids[..2] {
+        let failed = when(&world, org, *id, |replay| replay["status"] == "failed").await;
+        assert_eq!((number(&failed, "considered"), &failed["selection"]), (0, &json!({})));
+    }
+    let path = format!("/api/organizations/{org}/replays");
+    let listed = world.relay.admin(org, Method::GET, &path, None).await.expect(200).json();
+    let listed: Vec<Uuid> = listed["items"].as_array().expect("a page").iter().map(id_of).collect();
+    assert_eq!(listed, [ids[2], ids[1], ids[0]]);
+    world.run_until_idle().await;
+    assert_eq!(world.receiver.count("/hook"), 3);
 }
 
 /// B40b: thousands are called off at once, while no worker lives; whoever comes back takes them back,
