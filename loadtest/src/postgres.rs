@@ -12,6 +12,11 @@ use crate::machine;
 
 /// For filling tables.
 const STATEMENT_PATIENCE: Duration = Duration::from_secs(900);
+/// Waits until the workers have counted all attempts for their statistics.
+const COUNT: &str = "do $$ begin for look in 1 .. 600 loop \
+        exit when (select caught_up_at > now() from relay.statistics_watermark); \
+        perform pg_sleep(0.2); \
+    end loop; end $$";
 /// What decides whether a rate was reached durably, and what else moves it.
 const SETTINGS: &str = "select name || '=' || current_setting(name) from pg_settings where name in \
     ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'wal_level', \
@@ -60,6 +65,15 @@ impl Postgres {
             output.context("the statement took too long")?.context("psql cannot be run")?;
         let trouble = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "psql ended with {}: {trouble}", output.status);
+        Ok(())
+    }
+
+    /// What Postgres and the workers would do by themselves some time after much was written to these
+    /// tables: now, so that they do not do it beside what is measured.
+    pub(crate) async fn settle(&self, tables: &str) -> anyhow::Result<()> {
+        for statement in [&*format!("vacuum (freeze, analyze) {tables}"), COUNT, "checkpoint"] {
+            self.execute(statement).await?;
+        }
         Ok(())
     }
 

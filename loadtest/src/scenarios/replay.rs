@@ -58,17 +58,6 @@ const FILL: &str = "with missed as materialized ( \
     select ':organization', delivery_id, 0, ':connection', event_id, 'skipped', 'connection_paused' \
     from missed";
 
-/// What Postgres and the workers would do by themselves some time after so much was written: now, so
-/// that they do not do it beside what is measured. The workers count attempts for the statistics.
-const SETTLE: [&str; 3] = [
-    "vacuum (freeze, analyze) relay.attempts, relay.event_log_product",
-    "do $$ begin for look in 1 .. 600 loop \
-        exit when (select caught_up_at > now() from relay.statistics_watermark); \
-        perform pg_sleep(0.2); \
-    end loop; end $$",
-    "checkpoint",
-];
-
 fn play<'a>(bench: &'a mut Bench<'_>, load: &'a Load, title: &'a str) -> Playing<'a> {
     Box::pin(round(bench, load, title))
 }
@@ -131,9 +120,7 @@ async fn prepare(
         bar.inc(numbers.len() as u64);
     }
     bar.finish_and_clear();
-    for statement in SETTLE {
-        bench.cluster.postgres().execute(statement).await?;
-    }
+    bench.cluster.postgres().settle("relay.attempts, relay.event_log_product").await?;
     Ok(Lot {
         name: "replayed",
         audience: Audience::Only(0),
