@@ -73,7 +73,7 @@ pub(crate) async fn run(
 }
 
 /// The binary under test, found as the harness finds it.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     std::env::var_os("RELAY_BIN").map_or_else(
         || {
             let test = std::env::current_exe().expect("a test knows its own file");

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{command, secrets::everything};
 
 /// Where `scripts/setup-verifiers` put the libraries of receivers.
-fn verifiers() -> PathBuf {
+pub(crate) fn verifiers() -> PathBuf {
     std::env::var_os("RELAY_VERIFIERS_DIR").map(PathBuf::from).expect(
         "RELAY_VERIFIERS_DIR is not set: `make test` sets it, after scripts/setup-verifiers has \
          installed the libraries that judge our signatures",
