@@ -25,7 +25,7 @@ use tower_http::{
 use tracing::{Instrument, Level, Span};
 use url::Url;
 
-use crate::error::ApiError;
+use crate::{error::ApiError, surface};
 
 /// How long a request may take, its body included.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -62,6 +62,7 @@ pub(crate) fn wrap(router: Router, origins: &[Url]) -> Router {
             COOKIE,
             HeaderName::from_static("x-internal-api-key"),
         ]))
+        .layer(from_fn(surface::count))
 }
 
 /// Neither the query string nor any header: both can hold what is not for a log.
@@ -73,6 +74,7 @@ fn span<B>(request: &axum::http::Request<B>) -> Span {
         http.method = %request.method(),
         http.path = request.uri().path(),
         request.id = id,
+        trace_id = tracing::field::Empty,
     )
 }
 

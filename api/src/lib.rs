@@ -2,7 +2,7 @@
 //!
 //! `openapi` lists the routes; `routes` has a file for each resource; `auth` says who asks; `extract`
 //! reads what they sent, `filters` what they look for; `frontend` knows where browsers are sent back to, `browser` knows them again;
-//! `error` is the one shape of a refusal; `console` is the web console; `layers` holds what is true for every request; `serve` listens.
+//! `error` is the one shape of a refusal; `console` is the web console; `layers` holds what is true for every request, `surface` what is counted of them; `serve` listens.
 
 mod auth;
 mod browser;
@@ -17,6 +17,7 @@ mod layers;
 mod openapi;
 mod routes;
 mod serve;
+mod surface;
 
 use std::{
     io,
@@ -28,7 +29,7 @@ use axum::{
     http::{StatusCode, header},
     routing::get,
 };
-use engine::{Engine, live::Live, pace::Limiter};
+use engine::{Engine, live::Live, metrics, pace::Limiter};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -164,6 +165,8 @@ pub fn router(app: App) -> Router {
 
 /// Serves every route until `stop`, then lets the requests that are under way finish.
 pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
+    metrics::http_begin();
+    tokio::spawn(surface::look(app.engine().clone(), stop.clone()));
     let (closing, told) = (app.closing(), stop.clone());
     tokio::spawn(async move {
         told.cancelled().await;

@@ -296,11 +296,28 @@ impl Db {
         &self.swift
     }
 
+    fn pools(&self) -> [(&'static str, &PgPool); 6] {
+        [
+            ("api", &self.api),
+            ("ingest", &self.ingest),
+            ("work", &self.work),
+            ("settling", &self.settling),
+            ("claiming", &self.swift),
+            ("listening", &self.listening),
+        ]
+    }
+
+    /// How each pool stands: its name, connections in use, idle ones, and how many it may have.
+    pub(crate) fn connections(&self) -> [(&'static str, usize, usize, u32); 6] {
+        self.pools().map(|(name, pool)| {
+            let (size, idle) = (pool.size() as usize, pool.num_idle());
+            (name, size.saturating_sub(idle), idle, pool.options().get_max_connections())
+        })
+    }
+
     /// Closes every connection, waiting for those in use.
     pub async fn close(&self) {
-        for pool in
-            [&self.api, &self.ingest, &self.work, &self.settling, &self.swift, &self.listening]
-        {
+        for (_, pool) in self.pools() {
             pool.close().await;
         }
     }

@@ -22,6 +22,7 @@ use crate::{
     clock::Timestamp,
     ids::{EventId, OrganizationId, ProjectId, TeamId},
     json::{JsonRefused, quoted},
+    trace::Traceparent,
 };
 
 pub use body::{rfc3339, webhook_body, webhook_body_with};
@@ -230,6 +231,8 @@ pub struct NewEvent {
     pub idempotency_key: Option<String>,
     /// How many deliveries of ours led to it.
     pub hops: u8,
+    /// The span that its recording is part of.
+    pub traceparent: Option<Traceparent>,
 }
 
 /// An event as the log keeps it.
@@ -257,6 +260,8 @@ pub struct RecordedEvent {
     pub occurred_at: Timestamp,
     /// How many deliveries of ours led to it.
     pub hops: i16,
+    /// The span that its recording was part of.
+    pub traceparent: Option<Traceparent>,
 }
 
 impl RecordedEvent {

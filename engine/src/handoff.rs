@@ -220,6 +220,7 @@ fn as_recorded(new: &NewEvent, id: EventId, recorded_at: Timestamp) -> RecordedE
         source: new.source.clone(),
         occurred_at: new.occurred_at.unwrap_or(recorded_at),
         hops: i16::from(new.hops),
+        traceparent: new.traceparent.clone(),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     ids::EventId,
     metrics,
     outbox::{self, interval},
+    trace::Traceparent,
 };
 
 /// How many group commits may be under way at once; while they are, the next group gathers.
@@ -328,6 +329,7 @@ async fn append(
     let keys = all(events, |e| e.idempotency_key.as_deref());
     let subjects = all(events, |e| e.subject.as_deref());
     let hops = all(events, |e| i16::from(e.hops));
+    let traces = all(events, |e| e.traceparent.as_ref().map(Traceparent::as_str));
     let offer = asked.as_ref().map(|asked| &asked.offer);
     let asked_at = Instant::now();
     let done = sqlx::query!(
@@ -335,7 +337,7 @@ async fn append(
                   waiting as "waiting!", handed_events, handed_connections, handed_deliveries,
                   handed_leases, handed_versions
            from relay.append_and_lease(
-               $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"#,
+               $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"#,
         &organization_ids,
         &kinds as &[&str],
         &payloads as &[&str],
@@ -347,6 +349,7 @@ async fn append(
         &keys as &[Option<&str>],
         &subjects as &[Option<&str>],
         &hops,
+        &traces as &[Option<&str>],
         offer.map(|offer| offer.worker.0),
         offer.map(|offer| &*offer.shards).unwrap_or_default(),
         interval(log.lease),

@@ -17,6 +17,7 @@
 //! framework or a job runner.
 
 pub mod audit;
+pub mod checkup;
 pub mod clock;
 pub mod connection;
 pub mod db;
@@ -38,6 +39,7 @@ pub mod live;
 pub mod membership;
 pub mod metrics;
 pub mod oauth;
+pub mod observe;
 pub mod outbox;
 pub mod pace;
 pub mod partitions;
@@ -52,6 +54,7 @@ pub mod signing;
 pub mod statistics;
 pub mod subscription;
 pub(crate) mod tail;
+pub mod trace;
 pub mod wake;
 
 pub use engine::{Engine, EngineConfig};

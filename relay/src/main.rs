@@ -3,6 +3,7 @@
 mod commands;
 mod embedded_postgres;
 mod kept;
+mod probes;
 mod progress;
 mod settings;
 mod telemetry;

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     embedded_postgres,
     kept::Kept,
+    probes::Probes,
     settings::{Membership, Settings},
     telemetry,
 };
@@ -159,14 +160,22 @@ pub(crate) fn api_with(
     api::serve(listener, app, stop)
 }
 
-/// Starts collecting metrics and serves them until `stop`.
-pub(crate) async fn metrics(settings: &Settings, stop: CancellationToken) -> anyhow::Result<()> {
+/// Starts collecting metrics and serves them until the process ends, with the probes beside them.
+pub(crate) async fn metrics(
+    settings: &Settings,
+    stop: CancellationToken,
+) -> anyhow::Result<Probes> {
+    let probes = Probes::new(stop);
     let handle = telemetry::install_metrics()?;
     engine::metrics::describe();
-    let (address, serve) = telemetry::metrics_server(settings.metrics_listen, handle, stop).await?;
+    // Until the very end: what a process does while it stops is counted, and told to whoever probes it.
+    let never = CancellationToken::new();
+    let routes = probes.routes();
+    let (address, serve) =
+        telemetry::metrics_server(settings.metrics_listen, handle, routes, never).await?;
     tracing::info!(%address, "metrics");
     tokio::spawn(serve);
-    Ok(())
+    Ok(probes)
 }
 
 /// A token that is cancelled by SIGTERM, SIGINT or Ctrl-C. A second signal ends the process.

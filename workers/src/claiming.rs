@@ -67,7 +67,8 @@ pub(crate) async fn claim(
         }
     };
     let taken = claim.deliveries.len();
-    metrics::claimed(taken, claim.deliveries.iter().filter(|d| d.crashes > 0).count());
+    let took = asked_at.elapsed();
+    metrics::claimed(took, taken, claim.deliveries.iter().filter(|d| d.crashes > 0).count());
     let (is_full, cursor) = (claim.is_full, claim.cursor);
     if taken == 0 {
         return Some(Claimed { prepared: Vec::new(), is_full, cursor, wants });

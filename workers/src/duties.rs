@@ -6,7 +6,9 @@ use engine::{
     Engine,
     connection::tokens,
     delivery::{self, expire_parked, tickets::tidy_turns},
-    health, partitions, statistics,
+    health,
+    observe::{LOOK_EVERY, Observer, Scope},
+    partitions, statistics,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +18,6 @@ use crate::replays;
 const PARTITIONS_EVERY: Duration = Duration::from_secs(15 * 60);
 /// How often it is seen to what changes of connections left undone.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// How often the gauges are read.
-const MEASURE_EVERY: Duration = Duration::from_secs(10);
-
 /// How often tokens that are near their end are looked for.
 const TOKENS_EVERY: Duration = Duration::from_secs(30);
 
@@ -35,7 +34,18 @@ pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
         tend_health(&engine, &stop),
         replays::run(&engine, &stop),
         tend_statistics(&engine, &stop),
+        look(&engine, &stop),
     );
+}
+
+/// Reads what the gauges tell, whatever else goes on.
+async fn look(engine: &Engine, stop: &CancellationToken) {
+    let mut observer = Observer::new(engine, Scope::All);
+    let mut due = tokio::time::interval(LOOK_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(due.tick()).await.is_some() {
+        observer.look().await;
+    }
 }
 
 async fn tend_statistics(engine: &Engine, stop: &CancellationToken) {
@@ -116,23 +126,9 @@ async fn sweep(engine: &Engine, stop: &CancellationToken) {
 
 async fn tend_tables(engine: &Engine, stop: &CancellationToken) {
     let mut partitions_due = tokio::time::interval(PARTITIONS_EVERY);
-    let mut measure_due = tokio::time::interval(MEASURE_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = partitions_due.tick() => {
-                tidy_queue(engine).await;
-                tend_partitions(engine).await;
-            }
-            _ = measure_due.tick() => {
-                if let Err(error) = partitions::measure(engine).await {
-                    tracing::warn!(error = %error, "the gauges were not read");
-                }
-                if let Err(error) = statistics::measure(engine).await {
-                    tracing::warn!(error = %error, "how far counting is behind was not read");
-                }
-            }
-        }
+    while stop.run_until_cancelled(partitions_due.tick()).await.is_some() {
+        tidy_queue(engine).await;
+        tend_partitions(engine).await;
     }
 }
 

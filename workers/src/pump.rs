@@ -241,8 +241,10 @@ impl Pump {
         if let Some(organization_id) = finished.organization_id {
             for change in finished.changes {
                 tracing::debug!(connection.id = %id, change = ?change, "a connection changed");
-                if matches!(change, Change::BreakerOpened { .. }) {
-                    metrics::breaker_opened();
+                match change {
+                    Change::BreakerOpened { .. } => metrics::breaker_opened(),
+                    Change::Held { because, .. } => metrics::held(because),
+                    _ => {}
                 }
                 // Whoever writes it down outlives the pump.
                 let _ = self.news.send((organization_id, id, change));

@@ -133,6 +133,8 @@ fn account(engine: &Engine, settled: &[Settled], written: usize) {
     }
     for one in settled {
         match one.settlement {
+            Settlement::Dead(reason) => metrics::dead(DeliveryReason::as_str(reason)),
+            Settlement::Skipped(reason) => metrics::skipped(DeliveryReason::as_str(reason), 1),
             Settlement::Parked(reason) => metrics::parked(DeliveryReason::as_str(reason)),
             Settlement::Deferred(_, reason) => metrics::deferred(DeliveryReason::as_str(reason)),
             _ => {}

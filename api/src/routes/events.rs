@@ -24,6 +24,10 @@ use crate::{
     extract::{read_body, require_identity},
 };
 
+mod traced;
+
+use traced::Traced;
+
 /// The largest request.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bodies past this are parsed off the threads that serve requests.
@@ -120,6 +124,9 @@ pub(crate) enum Accepted {
     params((
         "X-Deptex-Hops" = Option<u32>, Header,
         description = "Copied by a receiver that reports events itself: how many deliveries led to this request. 3 or more is a loop",
+    ), (
+        "traceparent" = Option<String>, Header,
+        description = "[W3C Trace Context](https://www.w3.org/TR/trace-context/) of the caller: kept on every event of the request, and told to custom webhooks. One that is malformed is passed over",
     )),
     responses(
         (status = 202, description = "Recorded: `{id, duplicate}` for one event, `{results}` for an array", body = Accepted),
@@ -143,9 +150,21 @@ pub(crate) async fn record(
     require_identity(&parts.headers)?;
     let too_large = || ApiError::too_large(BODY_BYTES_MAX);
     let bytes = read_body(&parts.headers, body, BODY_BYTES_MAX, too_large).await?;
-    let answer = match parse(bytes, hops).await? {
-        ParsedBody::One(event) => one(&app, event).await?.into_response(),
-        ParsedBody::Many(events) => many(&app, events).await?.into_response(),
+    let mut parsed = parse(bytes, hops).await?;
+    let traced = Traced::begin(&parts.headers);
+    for event in parsed.events_mut() {
+        event.traceparent.clone_from(&traced.traceparent);
+    }
+    let count = parsed.events_mut().count();
+    let answered = record_all(&app, parsed).await;
+    traced.end(count, answered.as_ref().map_or_else(|error| error.status, Response::status));
+    answered
+}
+
+async fn record_all(app: &App, parsed: ParsedBody) -> Result<Response, ApiError> {
+    let answer = match parsed {
+        ParsedBody::One(event) => one(app, event).await?.into_response(),
+        ParsedBody::Many(events) => many(app, events).await?.into_response(),
     };
     Ok((StatusCode::ACCEPTED, answer).into_response())
 }

@@ -219,6 +219,7 @@ fn test_event(organization_id: OrganizationId) -> RecordedEvent {
         source: None,
         occurred_at: clock::now(),
         hops: 0,
+        traceparent: None,
     }
 }
 

@@ -6,12 +6,14 @@ use std::{
 };
 
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use super::{
     digest::{self, Digest},
     exchange::{Exchange, kept_code, kept_text},
     fold,
     lane::in_lane,
+    latency,
     patience::within_retention,
     receivers::{Readable, Receiver},
     state::{
@@ -19,6 +21,7 @@ use super::{
         settled_unsent, verdict_code, verdict_name,
     },
     tickets::{Taken, TicketKey},
+    traced::Traced,
     webhook,
 };
 use crate::{
@@ -30,6 +33,7 @@ use crate::{
     outbox::Claimed,
     provider::{Delivered, Verdict},
     schedule,
+    trace::Traceparent,
 };
 
 /// How long a provider is left alone that asks for peace and does not say for how long.
@@ -63,6 +67,8 @@ pub struct Settled {
     pub leaves_lane: bool,
     /// The requests that were made, if any were.
     pub exchange: Option<Exchange>,
+    /// What the last answer meant, in a word.
+    pub verdict: Option<&'static str>,
     /// What is kept of them for people who look, as stored.
     pub details: Option<String>,
     /// The provider's own code for what went wrong.
@@ -112,13 +118,21 @@ impl From<Outcome> for Attempted {
 /// Always ends: within the deadlines of [`crate::http`], or a few of those where a provider needs
 /// several calls.
 pub async fn attempt(engine: &Engine, prepared: Prepared) -> Settled {
-    let settled = tried(engine, prepared).await;
+    let receiver = prepared.receiver.clone();
+    let traced = Traced::begin(&prepared);
+    let log = traced.of_log(&prepared);
+    let settled = tried(engine, prepared, traced.sent.as_ref()).instrument(log.clone()).await;
+    if settled.settlement == Settlement::Delivered {
+        latency::count(&settled.claimed, &receiver);
+    }
     let (event_id, retention) = (settled.claimed.event_id, engine.config.retention);
     let settlement = within_retention(settled.settlement, event_id, clock::now(), retention);
-    Settled { settlement, ..settled }
+    let settled = Settled { settlement, ..settled };
+    log.in_scope(|| traced.end(&settled));
+    settled
 }
 
-async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
+async fn tried(engine: &Engine, prepared: Prepared, traceparent: Option<&Traceparent>) -> Settled {
     let Prepared { claimed, receiver, original, event, ticket_key, since } = prepared;
     let queued = claimed.late + since.elapsed();
     let receiver = engine.receivers.newest(receiver);
@@ -150,7 +164,7 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
         return unsent(claimed, &receiver, Settlement::Deferred(OPERATOR_WAIT, reason));
     };
     crate::fault::point(&event.kind);
-    metrics::delivery_lag(claimed.late);
+    metrics::delivery_lag(claimed.class.as_str(), claimed.late);
     let (event, others) = match digest::collect(engine, &claimed, &receiver, &event).await {
         Ok(Some(Digest { others, event })) => (Arc::new(event), others),
         Ok(None) => (event, Vec::new()),
@@ -161,7 +175,7 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
         }
     };
     let attempted = if receiver.is_webhook() {
-        webhook::send(engine, &claimed, &receiver, &event).await
+        webhook::send(engine, &claimed, &receiver, &event, traceparent).await
     } else if receiver.keeps_tickets() && event.is_about_connection() {
         Outcome::Judged(Verdict::NothingToDo("not_for_tickets")).into()
     } else {
@@ -173,6 +187,7 @@ async fn tried(engine: &Engine, prepared: Prepared) -> Settled {
     let is_put_off = matches!(settled.settlement, Settlement::Deferred(..));
     let details = settled.exchange.as_mut().and_then(|exchange| {
         exchange.timing.queue = queued;
+        metrics::phases(&exchange.timing);
         exchange.take_details(!is_put_off)
     });
     let settled = if is_original { about_the_past(settled) } else { settled };
@@ -199,6 +214,7 @@ fn unsent(claimed: Claimed, receiver: &Receiver, settlement: Settlement) -> Sett
         settlement,
         leaves_lane: false,
         exchange: None,
+        verdict: None,
         details: None,
         code: None,
         external_id: None,
@@ -239,7 +255,7 @@ fn conclude(
             return Settled { exchange, ticket, ..unsent(claimed, receiver, settlement) };
         }
     };
-    let provider = &receiver.connection.provider;
+    let provider = receiver.provider.map_or("unknown", |provider| provider.id);
     metrics::verdict(provider, verdict_name(&verdict));
     if let Verdict::OperatorFault(code) = &verdict {
         metrics::operator_fault(provider, code);
@@ -264,6 +280,7 @@ fn conclude(
     Settled {
         leaves_lane,
         exchange,
+        verdict: Some(verdict_name(&verdict)),
         code: verdict_code(&verdict).map(|code| kept_code(&code)),
         external_id,
         external_url,

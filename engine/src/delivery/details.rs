@@ -70,6 +70,9 @@ pub(super) struct Signed {
     /// `webhook-signature`.
     #[serde(rename = "v")]
     pub(super) standard: String,
+    /// `traceparent`.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub(super) traceparent: Option<String>,
     /// How many bytes the body had.
     #[serde(rename = "n")]
     pub(super) body_bytes: usize,
@@ -92,6 +95,7 @@ impl Sent {
             timestamp: text("webhook-timestamp").and_then(|t| t.parse().ok()).unwrap_or_default(),
             deptex: text("x-deptex-signature"),
             standard: text("webhook-signature").unwrap_or_default(),
+            traceparent: text("traceparent"),
             body_bytes: request.body.len(),
             body_print: print_of(&request.body),
             own: own.keys().map(|name| name.as_str().to_owned()).collect(),

@@ -83,7 +83,7 @@ async fn behind(
         RecordedEvent,
         r#"select id, organization_id, kind, payload::text as "payload!",
                   project_id as "project_id: _", team_id as "team_id: _", subject, priority, source,
-                  occurred_at, hops
+                  occurred_at, hops, traceparent as "traceparent: _"
            from relay.event_log
            where category = 'product' and id = any($1) and id >= $2 and id <= $3 order by id"#,
         &ids,

@@ -59,8 +59,12 @@ pub(super) async fn send(
     let asked = Instant::now();
     match engine.paces.turn(&payer, claimed.delivery_id, Instant::now()) {
         Turn::Go(wait) if wait.is_zero() => {}
-        Turn::Go(wait) => tokio::time::sleep(wait).await,
+        Turn::Go(wait) => {
+            metrics::pace_wait(provider.id);
+            tokio::time::sleep(wait).await;
+        }
         Turn::Later { wait, is_held } => {
+            metrics::pace_wait(provider.id);
             let reason = if is_held { DeliveryReason::Held } else { DeliveryReason::Paced };
             return Outcome::Waits(wait, reason).into();
         }
@@ -114,12 +118,14 @@ pub(super) async fn send(
     }
     match &outcome {
         Outcome::Judged(Verdict::Retry { after, hold: Some(shared_by) }) => {
+            metrics::held("asked");
             engine.paces.hold(&payer, *shared_by, after.unwrap_or(HOLD), now);
         }
         Outcome::Judged(Verdict::OperatorFault(_)) => fold.leave_alone(),
         _ => {}
     }
     for (shared_by, until) in &fold.holds {
+        metrics::held("budget");
         engine.paces.hold(&payer, *shared_by, until.saturating_duration_since(now), now);
     }
     let (mut exchange, may_have_created) = (fold.exchange, fold.may_have_created);
@@ -241,6 +247,7 @@ impl Fold<'_> {
     /// providers count that.
     fn leave_alone(&self) {
         let now = Instant::now();
+        metrics::held("operator_fault");
         self.engine.paces.hold(self.payer, SharedBy::Provider, OPERATOR_WAIT, now);
     }
 

@@ -13,6 +13,7 @@ mod fold;
 mod follow_up;
 mod home;
 mod lane;
+mod latency;
 mod masks;
 mod originals;
 mod parking;
@@ -26,6 +27,7 @@ pub mod state;
 pub mod store;
 mod sweep;
 pub mod tickets;
+mod traced;
 mod webhook;
 
 pub use details::Timing;

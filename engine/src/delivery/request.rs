@@ -11,6 +11,7 @@ use crate::{
     ids::DeliveryId,
     secret::Secret,
     signing::{self, Scheme},
+    trace::Traceparent,
 };
 
 /// A delivery cannot be turned into a request; trying again would not help.
@@ -44,6 +45,8 @@ pub struct Webhook<'a> {
     pub secrets: &'a [Secret],
     /// Where to.
     pub webhook_url: Option<&'a str>,
+    /// The span that it is, for the receiver's own to go on from.
+    pub traceparent: Option<&'a Traceparent>,
     /// The moment of this attempt.
     pub now: Timestamp,
 }
@@ -55,6 +58,9 @@ pub fn build(out: &Webhook<'_>) -> Result<Request, Unsendable> {
     let mut headers =
         signed_headers(out.secrets, &out.event.kind, out.delivery_id, out.attempt, out.now, &body)?;
     add_marks(&mut headers, out.replay, out.event.hops);
+    if let Some(traceparent) = out.traceparent {
+        headers.insert("traceparent", HeaderValue::from_str(traceparent.as_str())?);
+    }
     Ok(Request { url, headers, body })
 }
 

@@ -19,6 +19,7 @@ use crate::{
     outbox::{Claimed, Class},
     provider::{Verdict, custom},
     retry::parse_retry_after,
+    trace::Traceparent,
 };
 
 pub(super) async fn send(
@@ -26,6 +27,7 @@ pub(super) async fn send(
     claimed: &Claimed,
     receiver: &Receiver,
     event: &RecordedEvent,
+    traceparent: Option<&Traceparent>,
 ) -> Attempted {
     let now = clock::now();
     let request = request::build(&Webhook {
@@ -36,6 +38,7 @@ pub(super) async fn send(
         replay: claimed.class == Class::Replay,
         secrets: &receiver.secrets_at(now),
         webhook_url: receiver.webhook_url(),
+        traceparent,
         now,
     });
     let mut request = match request {

@@ -157,7 +157,7 @@ pub(crate) async fn recorded(
         RecordedEvent,
         r#"select id, organization_id, kind, payload::text as "payload!",
                   project_id as "project_id: _", team_id as "team_id: _", subject, priority, source,
-                  occurred_at, hops
+                  occurred_at, hops, traceparent as "traceparent: _"
            from relay.event_log
            where category = 'product' and id = $1 and organization_id = $2"#,
         id.0,

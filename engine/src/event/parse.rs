@@ -32,6 +32,17 @@ pub enum ParsedBody {
     Many(Vec<Result<NewEvent, EventRefused>>),
 }
 
+impl ParsedBody {
+    /// The events that were not refused.
+    pub fn events_mut(&mut self) -> impl Iterator<Item = &mut NewEvent> {
+        let (one, many) = match self {
+            Self::One(event) => (Some(event), None),
+            Self::Many(events) => (None, Some(events.iter_mut().flatten())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+}
+
 /// Reads a body. `hops` says how many deliveries of ours led to this request.
 pub fn parse_body(bytes: &[u8], hops: u8) -> Result<ParsedBody, EventRefused> {
     let kind = json::check_batch(bytes, EVENTS_MAX)?;
@@ -81,6 +92,7 @@ fn event(text: &str, hops: u8) -> Result<NewEvent, EventRefused> {
         subject: fields.short("subject", 0, SUBJECT_BYTES_MAX)?,
         idempotency_key: fields.short("idempotency_key", 1, IDEMPOTENCY_KEY_BYTES_MAX)?,
         hops,
+        traceparent: None,
     })
 }
 

@@ -54,6 +54,7 @@ fn call(out: &Outgoing<'_>) -> Result<Call, Unsendable> {
         replay: out.replay,
         secrets: out.signing,
         webhook_url: out.account.metadata.get("webhook_url").and_then(Value::as_str),
+        traceparent: None,
         now: out.now,
     })?;
     let mut call = Call::post(request.url).header("user-agent", http::USER_AGENT);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
+use self::batch::Done;
 use super::{
     audit::{self, Fact},
     candidates::{self, Beside, Range},
@@ -23,6 +24,7 @@ use crate::{
     db,
     engine::Engine,
     ids::{OrganizationId, ReplayId},
+    metrics,
     outbox::interval,
 };
 
@@ -80,20 +82,21 @@ pub async fn step(engine: &Engine) -> Result<Step, sqlx::Error> {
     let mut tx = engine.db.work.begin().await?;
     let Some(job) = take(&mut tx).await? else { return Ok(Step::Idle) };
     let moved = match job.status {
-        ReplayStatus::Counting => count(&mut tx, &job).await,
-        ReplayStatus::Cancelled => withdraw::run(&mut tx, &job).await,
+        ReplayStatus::Counting => count(&mut tx, &job).await.map(|()| Done::default()),
+        ReplayStatus::Cancelled => withdraw::run(&mut tx, &job).await.map(|()| Done::default()),
         _ => batch::run(&mut tx, &job).await,
     };
     let moved = match moved {
-        Ok(moved) => tx.commit().await.map(|()| moved),
+        Ok(done) => tx.commit().await.map(|()| done),
         Err(error) => {
             drop(tx);
             Err(error)
         }
     };
     match moved {
-        Ok(has_made_due) => {
-            if has_made_due {
+        Ok(Done { replayed, skipped }) => {
+            metrics::replayed(replayed.unsigned_abs(), skipped.unsigned_abs());
+            if replayed > 0 {
                 engine.made_due();
             }
             Ok(Step::Moved)
@@ -138,7 +141,7 @@ async fn take(tx: &mut PgConnection) -> Result<Option<Job>, sqlx::Error> {
 }
 
 /// Counts some more of what a replay is about; after the last of it the replay begins.
-async fn count(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::Error> {
+async fn count(tx: &mut PgConnection, job: &Job) -> Result<(), sqlx::Error> {
     let criteria = job.criteria()?;
     let page = candidates::page(
         tx,
@@ -167,7 +170,7 @@ async fn count(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::Error> {
     )
     .execute(tx)
     .await?;
-    Ok(false)
+    Ok(())
 }
 
 /// Puts a replay off that could not be moved on, or gives it up when that goes on; but what it promised

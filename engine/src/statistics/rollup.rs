@@ -1,8 +1,8 @@
 //! Counts attempts into hours: each once, in batches, by one process at a time.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 
 use super::histogram;
 use crate::{
@@ -47,7 +47,15 @@ fn resized(transactions_max: i64, attempts: i64) -> i64 {
 
 struct Batch {
     attempts: i64,
+    /// Those of them that were skipped when their events were recorded, by why.
+    skipped: BTreeMap<String, u64>,
     is_last: bool,
+}
+
+/// What one batch counted.
+struct Count {
+    attempts: i64,
+    skipped: Json<BTreeMap<String, u64>>,
 }
 
 /// One batch; `None` where another process is at it.
@@ -70,15 +78,18 @@ async fn count_batch(engine: &Engine, transactions_max: i64) -> Result<Option<Ba
     let batch = if seen.is_foreign_to(&now) {
         tracing::warn!("this database was restored from another one: counting begins anew");
         advance(&mut tx, &now, true, true).await?;
-        Batch { attempts: 0, is_last: true }
+        Batch { attempts: 0, skipped: BTreeMap::new(), is_last: true }
     } else {
         let window = seen.window(&now, transactions_max);
-        let attempts = count(&mut tx, &window, mark.counts_from).await?;
+        let Count { attempts, skipped } = count(&mut tx, &window, mark.counts_from).await?;
         let is_last = window.until == now.below;
         advance(&mut tx, &window.after, is_last, false).await?;
-        Batch { attempts, is_last }
+        Batch { attempts, skipped: skipped.0, is_last }
     };
     tx.commit().await?;
+    for (reason, count) in &batch.skipped {
+        metrics::skipped(reason, *count);
+    }
     Ok(Some(batch))
 }
 
@@ -95,17 +106,20 @@ pub(crate) async fn plan_for_ranges(tx: &mut PgConnection) -> Result<(), sqlx::E
     Ok(())
 }
 
-/// Adds the attempts of a window to their hours, and returns how many there were. A request is written
+/// Adds the attempts of a window to their hours, and returns how many there were, and which were skipped
+/// when their events were recorded. A request is written
 /// under its lease; those that one message spoke for as well have none.
 async fn count(
     tx: &mut PgConnection,
     window: &Window,
     counts_from: Timestamp,
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
+) -> Result<Count, sqlx::Error> {
+    sqlx::query_as!(
+        Count,
         r#"
         with news as materialized (
             select a.organization_id, a.connection_id, a.settlement,
+                   case when a.lease is null and a.settlement = 'skipped' then a.reason end as unsent,
                    date_bin('1 hour', a.recorded_at, '2000-01-01 00:00:00+00') as hour,
                    a.started_at is not null and a.lease is not null as is_request,
                    case when a.settlement = 'delivered' and a.class <> 2 then width_bucket(
@@ -129,12 +143,9 @@ async fn count(
                    count(*) filter (where settlement = 'cancelled')::integer as cancelled,
                    count(*) filter (where settlement = 'expired')::integer as expired,
                    count(*) filter (where settlement = 'parked')::integer as parked,
-                   max(bucket) as top
+                   -- Each has its own with it: looked up among all, their number would count twice.
+                   max(bucket) as top, array_agg(bucket) filter (where bucket is not null) as buckets
             from news group by connection_id, hour, organization_id
-        ),
-        bucketed as (
-            select connection_id, hour, bucket, count(*)::integer as many
-            from news where bucket is not null group by connection_id, hour, bucket
         ),
         added as (
             insert into relay.connection_hours as h (
@@ -142,11 +153,10 @@ async fn count(
                 cancelled, expired, parked, latency)
             select c.connection_id, c.hour, c.organization_id, c.requests, c.failed, c.delivered,
                    c.dead, c.skipped, c.cancelled, c.expired, c.parked, array(
-                       select coalesce(b.many, 0)
+                       select count(bucket)::integer
                        from generate_series(0, c.top) as place
-                       left join bucketed b on b.connection_id = c.connection_id and b.hour = c.hour
-                                               and b.bucket = place
-                       order by place)
+                       left join unnest(c.buckets) as bucket on bucket = place
+                       group by place order by place)
             from counted c
             on conflict (connection_id, hour) do update set
                 requests = h.requests + excluded.requests, failed = h.failed + excluded.failed,
@@ -156,7 +166,12 @@ async fn count(
                 expired = h.expired + excluded.expired, parked = h.parked + excluded.parked,
                 latency = relay.add_counts(h.latency, excluded.latency)
         )
-        select count(*) as "count!" from news
+        select count(*) as "attempts!",
+               (select coalesce(jsonb_object_agg(s.unsent, s.many), '{}')
+                from (select unsent, count(*) as many from news
+                      where unsent is not null group by unsent) s)
+                   as "skipped!: Json<BTreeMap<String, u64>>"
+        from news
         "#,
         &histogram::bounds(),
         counts_from,

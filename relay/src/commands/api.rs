@@ -11,8 +11,10 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env(Needs::Api)?;
     telemetry::init_logging(&settings)?;
     let stop = wiring::stop_signal()?;
-    wiring::metrics(&settings, stop.clone()).await?;
+    let probes = wiring::metrics(&settings, stop.clone()).await?;
+    let traces = telemetry::start_traces(&settings)?;
     let engine = wiring::engine(&settings).await?;
+    probes.watch(&engine);
     let listener = wiring::listen(&settings).await?;
     tracing::info!(address = %listener.local_addr()?, "the API is listening");
     let serve = wiring::api(&settings, engine.clone(), listener, stop);
@@ -20,5 +22,6 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     serve.await?;
     announcing.abort();
     engine.close().await;
+    traces.end().await;
     Ok(ExitCode::SUCCESS)
 }

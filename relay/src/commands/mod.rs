@@ -6,6 +6,7 @@ mod deliveries;
 mod dev;
 mod doctor;
 mod emit;
+mod health;
 mod migrate;
 mod projection;
 mod replay;
@@ -54,8 +55,10 @@ enum Command {
     Projection(projection::Arguments),
     /// Seals stored secrets with the current key.
     Secrets(secrets::Arguments),
-    /// Looks at the settings and the database and says what to do.
+    /// Looks at the settings, the database and the providers and says what to do.
     Doctor(doctor::Arguments),
+    /// Asks a process whether it can work: for the health checks of containers.
+    Health(health::Arguments),
     /// Lists every setting, its default, and whether it is set.
     Settings(settings::Arguments),
     /// Runs a command beside a throw-away Postgres, whose address it gets in DATABASE_URL.
@@ -79,6 +82,7 @@ impl Relay {
             Command::Projection(arguments) => projection::run(&arguments).await,
             Command::Secrets(arguments) => secrets::run(&arguments).await,
             Command::Doctor(arguments) => doctor::run(&arguments).await,
+            Command::Health(arguments) => health::run(arguments).await,
             Command::Settings(arguments) => settings::run(&arguments),
             Command::WithPostgres(arguments) => with_postgres::run(arguments).await,
         }

@@ -11,8 +11,10 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env(Needs::Workers)?;
     telemetry::init_logging(&settings)?;
     let stop = wiring::stop_signal()?;
-    wiring::metrics(&settings, stop.clone()).await?;
+    let probes = wiring::metrics(&settings, stop.clone()).await?;
+    let traces = telemetry::start_traces(&settings)?;
     let engine = wiring::engine(&settings).await?;
+    probes.watch(&engine);
     wiring::wait_for_schema(&engine, &stop).await?;
     tracing::info!(
         concurrency = engine.config.worker_concurrency,
@@ -23,6 +25,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     workers::run(engine.clone(), stop).await?;
     listening.abort();
     engine.close().await;
+    traces.end().await;
     tracing::info!("the workers have ended");
     Ok(ExitCode::SUCCESS)
 }

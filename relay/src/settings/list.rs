@@ -292,4 +292,25 @@ const OWN: &[Setting] = &[
          [the syntax](https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html#directives).",
     )
     .default("info"),
+    setting(
+        Group::Process,
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "Where an OpenTelemetry collector takes OTLP over HTTP, as in `http://localhost:4318`; spans are \
+         posted to `/v1/traces` below it. Without it none is made. See [operations.md](operations.md#traces-and-logs).",
+    ),
+    setting(
+        Group::Process,
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "Headers for the collector, as in `x-api-key=…`; several are separated by commas.",
+    )
+    .secret(),
+    setting(Group::Process, "OTEL_SERVICE_NAME", "What the spans say they come from.")
+        .default("deptex-relay"),
+    setting(
+        Group::Process,
+        "OTEL_TRACES_SAMPLER_ARG",
+        "The share of the traces that begin here that is told, from 0 to 1. Of a trace that the core \
+         began, its `traceparent` says whether it is.",
+    )
+    .default("1"),
 ];

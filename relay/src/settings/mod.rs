@@ -84,6 +84,15 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
+    /// `None`: no span is made.
+    pub(crate) otlp_endpoint: Option<Url>,
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nothing is exported"))]
+    pub(crate) otlp_headers: Vec<(String, SecretString)>,
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nothing is exported"))]
+    pub(crate) service_name: String,
+    /// From 0 to 1.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nothing is exported"))]
+    pub(crate) trace_ratio: f64,
 }
 
 impl Settings {
@@ -128,6 +137,10 @@ impl Settings {
             data_dir: PathBuf::from(env.or_default("RELAY_DATA_DIR", parse::text)),
             log_format: env.or_default("RELAY_LOG_FORMAT", parse::log_format),
             log_filter: env.or_default("RUST_LOG", parse::log_filter),
+            otlp_endpoint: env.optional("OTEL_EXPORTER_OTLP_ENDPOINT", parse::collector_url),
+            otlp_headers: env.or_empty("OTEL_EXPORTER_OTLP_HEADERS", parse::secret_pairs),
+            service_name: env.or_default("OTEL_SERVICE_NAME", parse::text),
+            trace_ratio: env.or_default("OTEL_TRACES_SAMPLER_ARG", parse::ratio),
         };
         env.require(needs);
         debug_assert_eq!(env.asked.len(), SETTINGS.len(), "each setting is read once");
@@ -364,6 +377,7 @@ mod tests {
             .map(|setting| match setting.name {
                 "DATABASE_URL" => (setting.name, "postgres://u:hunter2@h/db"),
                 "GITHUB_APP_PRIVATE_KEY" => (setting.name, PEM),
+                "OTEL_EXPORTER_OTLP_HEADERS" => (setting.name, "x-api-key=hunter2"),
                 name if name.starts_with("RELAY_ENCRYPTION_KEY") => (name, KEY),
                 name => (name, "hunter2"),
             })

@@ -73,6 +73,27 @@ pub(super) fn web_url(text: &str) -> Result<Url, Expected> {
     if matches!(url.scheme(), "http" | "https") && plain { Ok(url) } else { Err(expected) }
 }
 
+/// Failures name it in the log: whatever is secret belongs into the headers.
+pub(super) fn collector_url(text: &str) -> Result<Url, Expected> {
+    let expected = "must be a URL that begins with http:// or https://, without a query";
+    let url = web_url(text).map_err(|_| expected)?;
+    if url.query().is_none() && url.fragment().is_none() { Ok(url) } else { Err(expected) }
+}
+
+pub(super) fn secret_pairs(text: &str) -> Result<Vec<(String, SecretString)>, Expected> {
+    let pair = |item: &str| {
+        let (name, value) = item.split_once('=')?;
+        (!name.trim().is_empty()).then(|| (name.trim().to_owned(), SecretString::from(value.trim())))
+    };
+    let pairs: Option<_> = items(text).map(pair).collect();
+    pairs.ok_or("must be names and values such as x-api-key=…, separated by commas")
+}
+
+pub(super) fn ratio(text: &str) -> Result<f64, Expected> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or("must be a number from 0 to 1")
+}
+
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, Expected> {
     let networks: Result<_, _> = items(text).map(str::parse::<IpNet>).collect();
     networks.map_err(|_| "must be networks such as 10.0.0.0/8, separated by commas")

@@ -106,10 +106,17 @@ impl Process {
         *child = spawn(&self.arguments, &self.environment, &self.log);
     }
 
-    /// The sum of a metric over all its labels.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// Where its metrics and its probes are.
+    #[must_use]
+    pub fn metrics_address(&self) -> &str {
         let listens = |(name, _): &&(String, String)| name == "RELAY_METRICS_LISTEN";
         let (_, address) = self.environment.iter().rfind(listens).expect("each has its own");
+        address
+    }
+
+    /// The sum of a metric over all its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let address = self.metrics_address();
         let text = reqwest::get(format!("http://{address}/metrics"))
             .await
             .expect("metrics are served")

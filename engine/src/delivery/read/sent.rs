@@ -99,6 +99,10 @@ fn webhook(url: String, signed: &Signed, seen: &Seen<'_>) -> Option<RequestView>
             headers.remove("x-deptex-hops");
         }
     }
+    let traceparent = signed.traceparent.as_deref();
+    if let Some(value) = traceparent.and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert("traceparent", value);
+    }
     let mut hidden = HeaderValue::from_static("hidden");
     hidden.set_sensitive(true);
     for name in signed.own.iter().filter_map(|name| HeaderName::try_from(name).ok()) {
@@ -124,6 +128,7 @@ mod tests {
         event::headline,
         secret::Secret,
         signing,
+        trace::Traceparent,
     };
 
     const SECRET: &str = "whsec_AAAA";
@@ -142,6 +147,9 @@ mod tests {
             source: None,
             occurred_at: "2026-02-25T11:59:59.120Z".parse().expect("a timestamp"),
             hops: 1,
+            traceparent: Traceparent::parse(
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            ),
         }
     }
 
@@ -163,6 +171,7 @@ mod tests {
             replay: seen.replay,
             secrets: &[Secret::new(SECRET), Secret::new("whsec_BBBB")],
             webhook_url: Some("https://hook.example:8443/in?a=b"),
+            traceparent: event.traceparent.as_ref(),
             now: "2026-02-25T12:00:00Z".parse().expect("a timestamp"),
         })
         .expect("it can be sent");
@@ -186,7 +195,7 @@ mod tests {
             let seen = seen(Some(&written), replay);
             let (kept, headers) = sent(&event, &seen);
             let stored = serde_json::to_string(&kept).expect("it can be written");
-            assert!(!stored.contains("s3cret") && stored.len() < 400, "{stored}");
+            assert!(!stored.contains("s3cret") && stored.len() < 480, "{stored}");
             let kept = serde_json::from_str(&stored).expect("it is read back");
             let view = shown(kept, &seen).expect("a request");
             assert_eq!(view.headers, headers);

@@ -22,6 +22,7 @@ pub(crate) fn recorded(kind: &str, data: &str) -> RecordedEvent {
         source: None,
         occurred_at: "2026-02-25T12:00:00Z".parse().expect("a time"),
         hops: 0,
+        traceparent: None,
     }
 }
 

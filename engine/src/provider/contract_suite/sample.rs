@@ -152,6 +152,7 @@ impl Event {
             source: None,
             occurred_at: "2026-02-25T12:00:00Z".parse().expect("a time"),
             hops: 0,
+            traceparent: None,
         };
         let data = serde_json::from_str(data).expect("the data of an event is JSON");
         Self { name: name.to_owned(), recorded, data }

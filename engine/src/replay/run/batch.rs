@@ -22,6 +22,13 @@ const FRESH_MAX: i64 = 5_000;
 /// The most of them that wait at all, those for connections in trouble among them.
 const WAITING_MAX: i64 = 50_000;
 
+/// What a batch did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Done {
+    pub(super) replayed: i64,
+    pub(super) skipped: i64,
+}
+
 /// What a batch does with its deliveries.
 #[derive(Default)]
 struct Sorted {
@@ -39,8 +46,8 @@ struct Again {
     connection_version: Option<i64>,
 }
 
-/// Moves a replay on. Returns whether anything was made due.
-pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::Error> {
+/// Moves a replay on. Returns how many were made due, and how many passed over.
+pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<Done, sqlx::Error> {
     let room = room(tx, job).await?;
     if room <= 0 {
         sqlx::query!(
@@ -50,7 +57,7 @@ pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::
         )
         .execute(tx)
         .await?;
-        return Ok(false);
+        return Ok(Done::default());
     }
     let limit =
         ((job.rate + BATCHES_A_SECOND - 1) / BATCHES_A_SECOND).clamp(1, BATCH_MAX).min(room);
@@ -95,7 +102,8 @@ pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::
     note(ALREADY_WAITING, sorted.promise.len(), promised);
     let replayed = brought + promised;
     moved_on(tx, job, page.next, considered, replayed, &sorted.skipped).await?;
-    Ok(replayed > 0)
+    let skipped = sorted.skipped.values().sum();
+    Ok(Done { replayed, skipped })
 }
 
 /// How many more deliveries of this replay may wait. Those that were tried and failed do not count, nor

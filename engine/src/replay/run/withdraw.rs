@@ -11,7 +11,7 @@ const WITHDRAW_MAX: i64 = 2_000;
 
 /// Takes back some more, in the order of their ids; after the last of them there is nothing left to do.
 /// Nothing becomes due by it.
-pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::Error> {
+pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = sqlx::query_scalar!(
         "select delivery_id from relay.outbox
          where replay_id = $1 and delivery_id > $2
@@ -41,7 +41,7 @@ pub(super) async fn run(tx: &mut PgConnection, job: &Job) -> Result<bool, sqlx::
     )
     .execute(tx)
     .await?;
-    Ok(false)
+    Ok(())
 }
 
 /// Of these, takes back what nobody else asked for and nobody has tried: without its row in the outbox a

@@ -104,8 +104,10 @@ async fn run_over(
         settings.frontend_url = Url::parse(&format!("http://{at}"))?;
     }
     let pretended = providers::pretend(settings).await?;
-    wiring::metrics(settings, stop.clone()).await?;
+    let probes = wiring::metrics(settings, stop.clone()).await?;
+    let traces = telemetry::start_traces(settings)?;
     let engine = wiring::engine_over(settings, &database_url).await?;
+    probes.watch(&engine);
     let report = engine.db.migrate().await?;
     tracing::info!(applied = report.applied, total = report.total, "the schema is up to date");
     partitions::ensure(&engine).await?;
@@ -121,6 +123,7 @@ async fn run_over(
     stop.cancel();
     let delivered = tokio::time::timeout(Duration::from_secs(30), workers).await;
     engine.close().await;
+    traces.end().await;
     served?;
     delivered.context("the workers did not end in time")???;
     Ok(ExitCode::SUCCESS)

@@ -30,14 +30,14 @@ fn found(org: Uuid, marker: &str) -> Value {
 }
 
 /// Events that keep coming until they are told to end.
-struct Load {
+pub(crate) struct Load {
     producers: JoinSet<()>,
     stop: Arc<AtomicBool>,
 }
 
 impl Load {
     /// Each producer repeats an event under its idempotency key until it is acknowledged.
-    fn start(relay: &Relay, ledger: &Ledger, org: Uuid, producers: usize) -> Self {
+    pub(crate) fn start(relay: &Relay, ledger: &Ledger, org: Uuid, producers: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();
         for producer in 0..producers {
@@ -65,7 +65,7 @@ impl Load {
         Self { producers: running, stop }
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.producers.join_all().await;
     }

@@ -1,4 +1,4 @@
-//! What operators see of a process: its log on standard error, its metrics on an address of their own.
+//! The metrics of a process, served on an address of their own.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,9 +11,6 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
-
-use crate::settings::{LogFormat, Settings};
 
 /// Histogram samples wait in memory until they are sorted into buckets.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -28,17 +25,6 @@ const BYTES: &[f64] =
 /// Rows in a batch, and other small numbers of things.
 const COUNTS: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 2000.0, 5000.0];
-
-/// Starts writing the log to standard error. To be called once, before anything is worth logging.
-pub(crate) fn init_logging(settings: &Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.log_filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match settings.log_format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|error| anyhow::anyhow!("the log is being written already: {error}"))
-}
 
 /// Collects what the metrics functions record from now on. To be called once, before any of them.
 pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
@@ -58,12 +44,14 @@ fn builder() -> anyhow::Result<PrometheusBuilder> {
         .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), COUNTS)?)
 }
 
-/// Listens on `address` and returns a future that serves `GET /metrics` until `stop`. Listening
+/// Listens on `address` and returns a future that serves `GET /metrics`, and what is to stand beside
+/// it, until `stop`. Listening
 /// comes first, so that an address in use is known before anything else starts; with port 0 the
 /// returned address tells which one it became.
 pub(crate) async fn metrics_server(
     address: SocketAddr,
     handle: PrometheusHandle,
+    beside: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<(SocketAddr, impl Future<Output = std::io::Result<()>> + Send)> {
     let listener = TcpListener::bind(address)
@@ -71,7 +59,7 @@ pub(crate) async fn metrics_server(
         .with_context(|| format!("RELAY_METRICS_LISTEN: cannot listen on {address}"))?;
     let address = listener.local_addr()?;
     let upkeep = upkeep(handle.clone(), stop.clone());
-    let serve = axum::serve(listener, routes(handle))
+    let serve = axum::serve(listener, routes(handle).merge(beside))
         .with_graceful_shutdown(async move { stop.cancelled().await });
     Ok((address, async move { tokio::join!(async { serve.await }, upkeep).0 }))
 }
@@ -116,8 +104,9 @@ mod tests {
         metrics::histogram!("test_batch_size").record(7.0);
         let stop = CancellationToken::new();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (address, server) =
-            metrics_server(nowhere, handle, stop.clone()).await.expect("a free port exists");
+        let (address, server) = metrics_server(nowhere, handle, Router::new(), stop.clone())
+            .await
+            .expect("a free port exists");
         let server = tokio::spawn(server);
         let answer = scrape(address).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
@@ -133,7 +122,8 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
         let address = taken.local_addr().expect("it is bound");
         let handle = builder().expect("the buckets are sound").build_recorder().handle();
-        let refused = metrics_server(address, handle, CancellationToken::new()).await;
+        let refused =
+            metrics_server(address, handle, Router::new(), CancellationToken::new()).await;
         let error = refused.err().expect("two cannot listen there").to_string();
         assert!(error.starts_with("RELAY_METRICS_LISTEN"), "{error}");
     }
