@@ -5759,6 +5759,8 @@ export interface operations {
             header?: {
                 /** @description Copied by a receiver that reports events itself: how many deliveries led to this request. 3 or more is a loop */
                 "X-Deptex-Hops"?: number | null;
+                /** @description [W3C Trace Context](https://www.w3.org/TR/trace-context/) of the caller: kept on every event of the request, and told to custom webhooks. One that is malformed is passed over */
+                traceparent?: string | null;
             };
             path?: never;
             cookie?: never;
