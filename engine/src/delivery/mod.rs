@@ -37,9 +37,9 @@ pub use parking::expire_parked;
 pub(crate) use parking::{park, resume};
 pub(crate) use read::by_event;
 pub use read::{
-    AttemptView, COUNTED_MAX, DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliveryView, EventOf,
-    NumberedPage, PAGE_MAX, Page, RequestView, ResponseView, StatusCounts, TimingView, find, list,
-    numbered, stands,
+    AttemptView, COUNTED_MAX, DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliveryView,
+    EventOf, NumberedPage, PAGE_MAX, Page, RequestView, ResponseView, StatusCounts, TimingView,
+    find, list, numbered, stands,
 };
 pub use replay::{ReplayError, replay};
 pub use state::{Consequence, DeliveryReason, Settlement};

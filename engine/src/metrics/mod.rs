@@ -1,8 +1,8 @@
 //! Every metric: its name, what it means, its labels and how it is recorded, a file for each subject.
 //! Labels come from closed sets, never from ids. `docs/operations.md` lists them for whoever watches.
 //!
-//! What is recorded for each delivery goes through a handle that is looked up once ([`handles`]); what
-//! the duties read about the whole database is no longer told once it is old ([`reading`]).
+//! What is recorded for each delivery goes through a handle that is looked up once (`handles.rs`); what
+//! the duties read about the whole database is no longer told once it is old (`reading.rs`).
 #![expect(clippy::disallowed_macros, reason = "this is the one home of the metrics macros")]
 
 mod attempt;

@@ -1,3 +1,5 @@
+//! Tests of the names and labels: conventions that hold for every metric there is.
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -41,9 +41,8 @@ async fn fill(bench: &Bench<'_>, rows: usize) -> anyhow::Result<()> {
     let bar = bench.progress.bar("recording the history", rows);
     for first in (0..rows).step_by(AT_ONCE) {
         let last = (first + AT_ONCE).min(rows);
-        let statement = FILL
-            .replace(":first", &(first + 1).to_string())
-            .replace(":last", &last.to_string());
+        let statement =
+            FILL.replace(":first", &(first + 1).to_string()).replace(":last", &last.to_string());
         postgres.execute(&statement).await?;
         bar.inc((last - first) as u64);
     }

@@ -83,7 +83,8 @@ pub(super) fn collector_url(text: &str) -> Result<Url, Expected> {
 pub(super) fn secret_pairs(text: &str) -> Result<Vec<(String, SecretString)>, Expected> {
     let pair = |item: &str| {
         let (name, value) = item.split_once('=')?;
-        (!name.trim().is_empty()).then(|| (name.trim().to_owned(), SecretString::from(value.trim())))
+        (!name.trim().is_empty())
+            .then(|| (name.trim().to_owned(), SecretString::from(value.trim())))
     };
     let pairs: Option<_> = items(text).map(pair).collect();
     pairs.ok_or("must be names and values such as x-api-key=…, separated by commas")

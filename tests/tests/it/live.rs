@@ -389,8 +389,7 @@ async fn b38_streams_end_when_the_process_stops() {
     while stream.next().await.is_some() {}
     let status = world.apis[0].wait_exit(Duration::from_secs(15)).await;
     assert!(status.success(), "{status}");
-    let longest = Duration::from_secs(15);
-    assert!(began.elapsed() < longest, "it waited for the stream: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15), "it waited for the stream");
     // And goes on from there once it is back.
     let last_id = stream.last_id.clone();
     let ids = record(world.sql(), org, 1).await.expect("it records");

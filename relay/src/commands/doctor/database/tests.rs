@@ -1,3 +1,5 @@
+//! Tests of what is made of a server and its snapshots.
+
 use engine::checkup::Snapshot;
 
 use super::super::finding::Level;
