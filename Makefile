@@ -21,9 +21,10 @@ run: ## Starts everything in one process, with a private Postgres and a demo
 test: ## Sets up what the tests need and runs them all; ARGS="-p engine" or a name narrows it
 	scripts/setup-postgres
 	scripts/setup-verifiers >/dev/null
+	scripts/setup-prometheus >/dev/null
 	scripts/setup-console --browser
 	cargo test --workspace --no-run
-	RELAY_VERIFIERS_DIR=$(target)/verifiers $(relay) with-postgres --fast -- cargo test $(or $(ARGS),--workspace)
+	RELAY_VERIFIERS_DIR=$(target)/verifiers RELAY_PROMETHEUS_DIR=$(target)/prometheus $(relay) with-postgres --fast -- cargo test $(or $(ARGS),--workspace)
 	$(if $(ARGS),,cd console && npm test && CARGO_TARGET_DIR=$(target) npm run e2e)
 
 console: ## Builds the web console, which the program embeds; its tests alone: cd console && npm test && npm run e2e

@@ -1,0 +1,56 @@
+"""What waits, what is done about it, and what becomes of it."""
+
+from grafana import board, graph, quantiles, rate, row
+
+BOARD = board(
+    "Relay: deliveries",
+    "For who asks why something is late, or did not arrive.",
+    row(
+        "Waiting",
+        graph("Outbox", "short", "Deliveries promised and not settled, by class. Every worker counts all of them.",
+              ("max by (class) (relay_outbox_deliveries)", "{{class}}"), stacked=True),
+        graph("Oldest due", "s", "How long the oldest delivery that is due has waited, by class.",
+              ("max by (class) (relay_outbox_oldest_due_seconds)", "{{class}}"), limit=60),
+        graph("Due to under way", "s", "Until a worker takes a delivery up: the latency that is ours. Live ones.",
+              *quantiles("relay_delivery_lag_seconds", where='{class="live"}', of=(0.5, 0.95, 0.99)), limit=5),
+    ),
+    row(
+        "Under way",
+        graph("In memory", "short", "Deliveries that a process holds leases on.",
+              ("relay_deliveries_in_memory", "{{instance}}"), stacked=True),
+        graph("Attempts", "reqps", "HTTP requests made, by class of answer.",
+              rate("relay_attempts_total", "class")),
+        graph("Where an attempt's time goes", "s", "Slowest one in twenty of each phase.",
+              *quantiles("relay_attempt_phase_seconds", "phase", of=(0.95,))),
+        graph("Claims", "ops", "Looks into the outbox, and whether they found something.",
+              rate("relay_claims_total", "outcome")),
+        graph("Duration of a claim", "s", "One statement in the database.",
+              *quantiles("relay_claim_seconds")),
+        graph("Batches", "short", "Deliveries in one claim, verdicts in one settling statement, on average.",
+              ("sum(rate(relay_claim_rows_sum[$__rate_interval])) / sum(rate(relay_claim_rows_count[$__rate_interval]))",
+               "claimed"),
+              ("sum(rate(relay_settle_rows_sum[$__rate_interval])) / sum(rate(relay_settle_rows_count[$__rate_interval]))",
+               "settled")),
+    ),
+    row(
+        "Settled",
+        graph("Settlements", "ops", "What became of deliveries that a worker settled.",
+              rate("relay_settlements_total", "settlement"), width=12),
+        graph("Share that is not delivered", "percentunit", "Of those settled for good.",
+              ('sum by (settlement) (rate(relay_settlements_total{settlement=~"dead|skipped|expired|cancelled"}[$__rate_interval]))'
+               ' / on () group_left () sum(rate(relay_settlements_total{settlement=~"delivered|dead|skipped|expired|cancelled"}[$__rate_interval]))',
+               "{{settlement}}"), width=12),
+        graph("Dead, by reason", "ops", "Given up on, and to be replayed when it is set right.",
+              rate("relay_dead_total", "reason")),
+        graph("Skipped, by reason", "ops", "There was nothing to do, or the connection was silent.",
+              rate("relay_skipped_total", "reason")),
+        graph("Parked, by reason", "ops", "They wait for an admin.", rate("relay_parked_total", "reason")),
+        graph("Put off, by reason", "ops", "They wait, and are not charged for it.",
+              rate("relay_deferred_total", "reason")),
+        graph("Leases", "ops", "Lost: a settlement came too late. Rescued: a worker died or hung. Released: handed back at a stop.",
+              rate("relay_leases_lost_total"), rate("relay_leases_rescued_total"),
+              rate("relay_deliveries_released_total")),
+        graph("Handed over", "ops", "Deliveries that relay serve passed to itself without a claim.",
+              rate("relay_deliveries_handed_over_total")),
+    ),
+)
