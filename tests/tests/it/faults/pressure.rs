@@ -274,7 +274,7 @@ async fn f18_a_flood_of_one_organization_delays_no_other() {
     }
     assert!(before.iter().all(|count| *count <= BEFORE_MAX), "so many went before: {before:?}");
     assert!(flooded() < CONNECTIONS * EVENTS, "the flood was over");
-    let half = wait_until("half of the flood", LONG, || async {
+    let half = wait_until("half of the flood", 4 * LONG, || async {
         (flooded() >= CONNECTIONS * EVENTS / 2).then(|| world.receiver.all())
     })
     .await;
