@@ -19,6 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// For the immediate stop that follows a fast one which took too long.
 const LAST_RESORT: Duration = Duration::from_secs(10);
 
+/// How long one that was killed may take to be gone.
+const DYING: Duration = Duration::from_secs(5);
+
 /// A server that answers on its socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Postmaster {
@@ -40,14 +43,16 @@ pub(super) fn running(data: &Path) -> anyhow::Result<Option<Postmaster>> {
 /// The server left running on `data`, once it answers; `None` when there is none, or when the one
 /// that there was has gone.
 pub(super) fn adopt(data: &Path, timeout: Duration) -> anyhow::Result<Option<Postmaster>> {
-    let until = Instant::now() + timeout;
-    while Instant::now() < until {
+    let begun = Instant::now();
+    while begun.elapsed() < timeout {
         if let Some(postmaster) = running(data)? {
             return Ok(Some(postmaster));
         }
         match PidFile::read(data)? {
             // Recovering, or on its way out: both end by themselves.
             Some(found) if found.status != Status::Ready && is_postgres(found.pid) => {}
+            // It was killed a moment ago: it listens no more, and is not gone yet.
+            Some(found) if is_postgres(found.pid) && begun.elapsed() < DYING => {}
             _ => return Ok(None),
         }
         thread::sleep(LOOK_EVERY);
