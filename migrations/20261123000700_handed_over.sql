@@ -4,11 +4,11 @@
 -- Appends events with the promise of their deliveries. Deliveries in shards that `own_worker` owns are
 -- leased to it at once, up to `handed_max`: those for custom webhooks that are in no lane (what has an
 -- order is for a claim to see) and not among `busy_connections`, of which more is waiting or which may
--- not be called now. `waiting` counts the others.
+-- not be called now. `waiting` counts the others. `traceparents` has a trace for each event, or is null.
 create function relay.append_and_lease(
     organization_ids uuid[], kinds text[], payloads text[], project_ids uuid[], team_ids uuid[],
     occurred_ats timestamptz[], sources text[], priorities text[], idempotency_keys text[], subjects text[],
-    hops smallint[],
+    hops smallint[], traceparents text[],
     own_worker uuid, own_shards smallint[], lease_length interval, busy_connections uuid[], handed_max integer,
     out answers uuid[], out outcomes text[], out moment timestamptz, out waiting integer,
     out handed_events uuid[], out handed_connections uuid[], out handed_deliveries uuid[],
@@ -89,15 +89,15 @@ begin
     -- Into the category's own table: routing through the upper one costs as much as some rows.
     insert into relay.event_log_product (
         id, category, organization_id, project_id, team_id, kind, subject, priority, payload, source,
-        hops, occurred_at
+        hops, occurred_at, traceparent
     )
     select t.id, 'product', t.organization_id, t.project_id, t.team_id, t.kind, t.subject,
            coalesce(t.priority, 'normal'), t.payload::json, t.source, coalesce(t.hops, 0::smallint),
-           coalesce(t.occurred_at, moment)
+           coalesce(t.occurred_at, moment), t.traceparent
     from unnest(ids, outcomes, organization_ids, kinds, payloads, project_ids, team_ids, occurred_ats,
-                sources, priorities, subjects, hops)
+                sources, priorities, subjects, hops, traceparents)
          as t(id, outcome, organization_id, kind, payload, project_id, team_id, occurred_at, source,
-              priority, subject, hops)
+              priority, subject, hops, traceparent)
     where t.outcome = 'recorded';
 
     -- What few connections ask for, payloads above all, stays in the arrays until it is needed.
@@ -182,7 +182,7 @@ begin
 end
 $$;
 
--- The same, with every delivery left for a claim.
+-- The same, with every delivery left for a claim; the trace is the transaction's.
 create or replace function relay.append_events(
     organization_ids uuid[], kinds text[], payloads text[], project_ids uuid[], team_ids uuid[],
     occurred_ats timestamptz[], sources text[], priorities text[], idempotency_keys text[], subjects text[],
@@ -190,11 +190,14 @@ create or replace function relay.append_events(
 ) returns table (ordinal integer, id uuid, outcome text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
+    given constant text := relay.given_traceparent();
     done record;
 begin
     done := relay.append_and_lease(
         organization_ids, kinds, payloads, project_ids, team_ids, occurred_ats, sources, priorities,
-        idempotency_keys, subjects, hops, null, '{}', null, '{}', 0);
+        idempotency_keys, subjects, hops,
+        case when given is not null then array_fill(given, array[cardinality(organization_ids)]) end,
+        null, '{}', null, '{}', 0);
     return query select i::integer, done.answers[i], done.outcomes[i]
     from generate_series(1, cardinality(organization_ids)) i;
 end
