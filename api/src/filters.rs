@@ -1,4 +1,5 @@
-//! Reads the filters of a list from its query string; one that does not exist is refused by name.
+//! Reads the filters of a list from its query string; one that does not exist is refused by name. And
+//! what every page is answered with.
 
 use chrono::{DateTime, Utc};
 
@@ -32,13 +33,13 @@ pub(crate) fn instant(name: &str, value: &str) -> Result<DateTime<Utc>, ApiError
 }
 
 /// How many items a page may have: from 1 to `max`.
-pub(crate) fn limit(value: &str, max: u16) -> Result<u16, ApiError> {
+pub(crate) fn limit(name: &str, value: &str, max: u16) -> Result<u16, ApiError> {
     let expected = format!("a number from 1 to {max}");
-    let limit = filter("limit", value, &expected)?;
+    let limit = filter(name, value, &expected)?;
     if (1..=max).contains(&limit) {
         return Ok(limit);
     }
-    let message = format!("limit must be {expected}");
+    let message = format!("{name} must be {expected}");
     Err(ApiError::unprocessable("invalid_filter", message))
 }
 
@@ -49,6 +50,14 @@ pub(crate) fn text(name: &str, value: &str) -> Result<String, ApiError> {
         return Err(ApiError::unprocessable("invalid_filter", message));
     }
     Ok(value.to_owned())
+}
+
+/// The items of a page as they are shown, and the cursor of the next one.
+pub(crate) fn page<T, Shown: From<T>>(
+    items: Vec<T>,
+    next: Option<impl ToString>,
+) -> (Vec<Shown>, Option<String>) {
+    (items.into_iter().map(Shown::from).collect(), next.map(|next| next.to_string()))
 }
 
 #[cfg(test)]
@@ -77,10 +86,10 @@ mod tests {
 
     #[test]
     fn a_limit_has_both_ends() {
-        assert_eq!(limit("1", 200).ok(), Some(1));
-        assert_eq!(limit("200", 200).ok(), Some(200));
+        assert_eq!(limit("limit", "1", 200).ok(), Some(1));
+        assert_eq!(limit("limit", "200", 200).ok(), Some(200));
         for value in ["0", "201", "-1", "x", "99999999"] {
-            let error = limit(value, 200).expect_err(value);
+            let error = limit("limit", value, 200).expect_err(value);
             assert_eq!(
                 (error.code, error.message.as_str()),
                 ("invalid_filter", "limit must be a number from 1 to 200")

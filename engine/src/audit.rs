@@ -13,6 +13,7 @@ use crate::{
     engine::Engine,
     id_time,
     ids::{DeliveryId, EventId, OrganizationId},
+    page,
 };
 
 /// The most facts of one page.
@@ -206,12 +207,8 @@ pub async fn list(
     organization_id: OrganizationId,
     filter: &AuditFilter,
 ) -> Result<AuditPage, DbError> {
-    let limit = usize::from(match filter.limit {
-        0 => 50,
-        limit => limit.min(PAGE_MAX),
-    });
-    let until = filter.until.map(id_time::floor);
-    let before = until.into_iter().chain(filter.before).min().unwrap_or(Uuid::max());
+    let limit = usize::from(page::size(filter.limit, PAGE_MAX));
+    let before = page::below(filter.until, filter.before);
     let actor = match filter.by {
         Some(By::Person(id)) => Some(Actor::user(id, None).as_text()),
         Some(By::System) => Some(Actor::system().as_text()),

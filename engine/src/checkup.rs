@@ -13,6 +13,7 @@ use crate::{
     engine::Engine,
     http::Route,
     provider::{Call, Provider},
+    statistics,
 };
 
 /// How long a provider may take to answer.
@@ -105,12 +106,7 @@ pub async fn lacking(engine: &Engine, reads_core: bool) -> Result<Vec<String>, D
 
 /// How long something may have been recorded that no statistics count.
 pub async fn statistics_lag(engine: &Engine) -> Result<Duration, DbError> {
-    let seconds: f64 = sqlx::query_scalar(
-        "select extract(epoch from now() - caught_up_at)::float8 from relay.statistics_watermark",
-    )
-    .fetch_one(&engine.db.api)
-    .await?;
-    Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+    Ok(statistics::lag(engine).await?)
 }
 
 /// What keeps Postgres from clearing dead rows away.
@@ -131,8 +127,8 @@ pub struct Snapshots {
     pub sees_all: bool,
 }
 
-/// Looks for the oldest snapshot. Sessions in other databases, and the sweepers themselves, hold up
-/// nothing here.
+/// Looks for the oldest snapshot. The sweepers themselves hold up nothing, nor does what a session in
+/// another database reads; what it writes does, since every snapshot of ours goes back to it.
 pub async fn snapshots(engine: &Engine) -> Result<Snapshots, DbError> {
     let oldest = sqlx::query(
         "select holder, age from (
@@ -143,8 +139,14 @@ pub async fn snapshots(engine: &Engine) -> Result<Snapshots, DbError> {
                and datname = current_database() and backend_type <> 'autovacuum worker'
                and xact_start is not null
              union all
+             select format('session %s of %s in the database %s', pid, usename, datname),
+                    extract(epoch from clock_timestamp() - xact_start)::float8
+             from pg_stat_activity
+             where backend_xid is not null and datname <> current_database()
+               and backend_type <> 'autovacuum worker' and xact_start is not null
+             union all
              select format('prepared transaction %s', gid), extract(epoch from now() - prepared)::float8
-             from pg_prepared_xacts where database = current_database()
+             from pg_prepared_xacts
              union all
              select format('replication slot %s', slot_name), null
              from pg_replication_slots

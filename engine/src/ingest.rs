@@ -371,9 +371,10 @@ async fn append(
             .filter(|((_, outcome), _)| *outcome == RECORDED)
             .map(|((id, _), event)| (*id, *event));
         let deliveries = leased.with_events(recorded, done.moment);
-        metrics::handed_over(deliveries.len());
-        if let Err(deliveries) = asked.hand_over(deliveries, asked_at) {
-            hand_back(log, &deliveries).await;
+        let count = deliveries.len();
+        match asked.hand_over(deliveries, asked_at) {
+            Ok(()) => metrics::handed_over(count),
+            Err(deliveries) => hand_back(log, &deliveries).await,
         }
     }
     let recorded = done.answers.iter().zip(&done.outcomes).map(|(id, outcome)| {

@@ -42,6 +42,7 @@ pub mod oauth;
 pub mod observe;
 pub mod outbox;
 pub mod pace;
+pub(crate) mod page;
 pub mod partitions;
 pub mod projection;
 pub mod provider;

@@ -70,8 +70,11 @@ impl Traceparent {
         Self(format!("{VERSION}-{trace_id}-{span:016x}-{flags}"))
     }
 
+    /// Of the flags, those whose meaning is known go on: sampled, and a random trace.
     fn child(&self) -> Self {
-        Self::of(self.trace_id(), self.flags())
+        const KNOWN: u8 = 0b11;
+        let flags = u8::from_str_radix(self.flags(), 16).unwrap_or(0) & KNOWN;
+        Self::of(self.trace_id(), &format!("{flags:02x}"))
     }
 
     fn root(trace: u128, ratio: f64) -> Self {
@@ -239,6 +242,8 @@ mod tests {
         assert_eq!(Traceparent::parse(child.as_str()), Some(child.clone()));
         let unwanted = Traceparent::parse(&GIVEN.replace("-01", "-00")).expect("it is one");
         assert!(!unwanted.child().is_sampled());
+        let odd = Traceparent::parse(&GIVEN.replace("-01", "-ff")).expect("it is one");
+        assert_eq!(odd.child().flags(), "03", "what nobody knows is not passed on");
     }
 
     #[test]

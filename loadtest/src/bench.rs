@@ -17,6 +17,8 @@ use crate::webhooks::{Hook, Webhooks};
 
 /// Organizations that are prepared at the same time.
 const AT_ONCE: usize = 8;
+/// Rows that are recorded in one transaction: as many as many settlements together.
+const ROWS_AT_ONCE: usize = 50_000;
 
 /// The cluster under test, and what observes it.
 #[derive(Debug)]
@@ -124,6 +126,24 @@ impl<'a> Bench<'a> {
         bar.finish_and_clear();
         crowd.organizations = ids.into();
         Ok(crowd)
+    }
+
+    /// Runs the statement for each of these numbers, for many in one transaction.
+    pub(crate) async fn fill(
+        &self,
+        title: &'static str,
+        rows: usize,
+        statement: impl Fn(Range<usize>) -> String,
+    ) -> anyhow::Result<()> {
+        let bar = self.progress.bar(title, rows);
+        for first in (0..rows).step_by(ROWS_AT_ONCE) {
+            let numbers = first..(first + ROWS_AT_ONCE).min(rows);
+            let count = numbers.len() as u64;
+            self.cluster.postgres().execute(&statement(numbers)).await?;
+            bar.inc(count);
+        }
+        bar.finish_and_clear();
+        Ok(())
     }
 
     pub(crate) fn open(

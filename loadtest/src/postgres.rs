@@ -12,7 +12,7 @@ use crate::machine;
 
 /// For filling tables.
 const STATEMENT_PATIENCE: Duration = Duration::from_secs(900);
-/// Waits until the workers have counted all attempts for their statistics.
+/// Waits, two minutes at most, until the workers have counted all attempts for their statistics.
 const COUNT: &str = "do $$ begin for look in 1 .. 600 loop \
         exit when (select caught_up_at > now() from relay.statistics_watermark); \
         perform pg_sleep(0.2); \

@@ -49,7 +49,7 @@ impl Replay {
             sleep(LOOK_EVERY).await;
             self = Self::called(relay, "GET", &format!("/{}", self.id), "", 200).await?;
         }
-        if matches!(self.status.as_str(), "counting" | "running") {
+        if matches!(self.status.as_str(), "counting" | "running" | "paused") {
             let body = json!({ "status": "cancelled" }).to_string();
             Self::called(relay, "PATCH", &format!("/{}", self.id), &body, 200).await?;
         }

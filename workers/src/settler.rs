@@ -123,15 +123,8 @@ fn account(engine: &Engine, settled: &[Settled], written: usize) {
     }
     metrics::settle_batch(settled.len());
     metrics::leases_lost((settled.len() - written) as u64);
-    for name in
-        ["delivered", "retrying", "deferred", "parked", "dead", "skipped", "cancelled", "expired"]
-    {
-        let count = settled.iter().filter(|one| one.settlement.as_str() == name).count();
-        if count > 0 {
-            metrics::settled(name, count as u64);
-        }
-    }
     for one in settled {
+        metrics::settled(one.settlement.as_str());
         match one.settlement {
             Settlement::Dead(reason) => metrics::dead(DeliveryReason::as_str(reason)),
             Settlement::Skipped(reason) => metrics::skipped(DeliveryReason::as_str(reason), 1),

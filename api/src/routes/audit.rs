@@ -104,10 +104,8 @@ pub(crate) async fn list(
 ) -> Result<Json<AuditPage>, ApiError> {
     let wanted = read(query.as_deref())?;
     let page = audit::list(app.engine(), manager.organization_id, &wanted).await?;
-    Ok(Json(AuditPage {
-        items: page.items.into_iter().map(AuditItem::from).collect(),
-        next_cursor: page.next.map(|id| id.to_string()),
-    }))
+    let (items, next_cursor) = filters::page(page.items, page.next);
+    Ok(Json(AuditPage { items, next_cursor }))
 }
 
 fn read(query: Option<&str>) -> Result<AuditFilter, ApiError> {
@@ -119,7 +117,7 @@ fn read(query: Option<&str>) -> Result<AuditFilter, ApiError> {
             "since" => wanted.since = Some(filters::instant(name, value)?),
             "until" => wanted.until = Some(filters::instant(name, value)?),
             "cursor" => wanted.before = Some(filter(name, value, A_CURSOR)?),
-            "limit" => wanted.limit = filters::limit(value, PAGE_MAX)?,
+            "limit" => wanted.limit = filters::limit(name, value, PAGE_MAX)?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -112,15 +112,13 @@ pub(crate) async fn list(
     filters::read(query.as_deref(), |name, value| {
         match name {
             "cursor" => before = Some(filter::<i64>(name, value, A_CURSOR)?),
-            "limit" => limit = filters::limit(value, PAGE_MAX)?,
+            "limit" => limit = filters::limit(name, value, PAGE_MAX)?,
             _ => return Ok(false),
         }
         Ok(true)
     })?;
     let found = history::list(app.engine(), member.organization_id, id, before, limit).await?;
     let page = found.ok_or(ApiError::not_found("Connection"))?;
-    Ok(Json(ConnectionHistory {
-        items: page.items.into_iter().map(ConnectionChanged::from).collect(),
-        next_cursor: page.next.map(|version| version.to_string()),
-    }))
+    let (items, next_cursor) = filters::page(page.items, page.next);
+    Ok(Json(ConnectionHistory { items, next_cursor }))
 }

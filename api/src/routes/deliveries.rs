@@ -28,6 +28,7 @@ use crate::{
     auth::{Manager, Member},
     error::{ApiError, ErrorBody},
     extract::{AdminJson, DeliveryInPath},
+    filters,
 };
 
 /// A delivery as it stands.
@@ -154,10 +155,8 @@ pub(crate) async fn list(
 ) -> Result<Json<DeliveryPage>, ApiError> {
     let filter = read(query.as_deref())?;
     let page = delivery::list(app.engine(), member.organization_id, &filter).await?;
-    Ok(Json(DeliveryPage {
-        items: page.items.into_iter().map(DeliveryItem::from).collect(),
-        next_cursor: page.next.map(|id| id.to_string()),
-    }))
+    let (items, next_cursor) = filters::page(page.items, page.next);
+    Ok(Json(DeliveryPage { items, next_cursor }))
 }
 
 /// Get a delivery

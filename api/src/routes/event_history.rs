@@ -163,10 +163,8 @@ pub(crate) async fn list(
 ) -> Result<Json<EventPage>, ApiError> {
     let wanted = parse_filter(query.as_deref())?;
     let page = history::list(app.engine(), member.organization_id, &wanted).await?;
-    Ok(Json(EventPage {
-        items: page.items.into_iter().map(EventItem::from).collect(),
-        next_cursor: page.next.map(|id| id.to_string()),
-    }))
+    let (items, next_cursor) = filters::page(page.items, page.next);
+    Ok(Json(EventPage { items, next_cursor }))
 }
 
 fn parse_filter(query: Option<&str>) -> Result<EventFilter, ApiError> {
@@ -181,7 +179,7 @@ fn parse_filter(query: Option<&str>) -> Result<EventFilter, ApiError> {
             "since" => wanted.since = Some(filters::instant(name, value)?),
             "until" => wanted.until = Some(filters::instant(name, value)?),
             "cursor" => wanted.before = Some(filter(name, value, A_CURSOR)?),
-            "limit" => wanted.limit = filters::limit(value, PAGE_MAX)?,
+            "limit" => wanted.limit = filters::limit(name, value, PAGE_MAX)?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -315,15 +315,11 @@ fn read(query: Option<&str>, now: DateTime<Utc>) -> Result<Asked, ApiError> {
                 let number: std::num::NonZeroU32 = filter(name, value, "a number from 1 on")?;
                 asked.page = usize::try_from(number.get()).unwrap_or(usize::MAX);
             }
-            "per_page" => asked.per_page = filter(name, value, "a number from 1 to 50")?,
+            "per_page" => asked.per_page = filters::limit(name, value, PER_PAGE_MAX)?,
             _ => return Ok(false),
         }
         Ok(true)
     })?;
-    if !(1..=PER_PAGE_MAX).contains(&asked.per_page) {
-        let message = "per_page must be a number from 1 to 50";
-        return Err(ApiError::unprocessable("invalid_filter", message));
-    }
     Ok(asked)
 }
 

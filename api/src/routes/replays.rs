@@ -96,10 +96,8 @@ pub(crate) async fn list(
 ) -> Result<Json<ReplayPage>, ApiError> {
     let Wanted { status, before, limit } = parse_query(query.as_deref())?;
     let page = replay::list(app.engine(), member.organization_id, status, before, limit).await?;
-    Ok(Json(ReplayPage {
-        items: page.items.into_iter().map(ReplayItem::from).collect(),
-        next_cursor: page.next.map(|id| id.to_string()),
-    }))
+    let (items, next_cursor) = filters::page(page.items, page.next);
+    Ok(Json(ReplayPage { items, next_cursor }))
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -121,7 +119,7 @@ fn parse_query(query: Option<&str>) -> Result<Wanted, ApiError> {
                 let id: Uuid = filter(name, value, filters::A_CURSOR)?;
                 wanted.before = Some(id.into());
             }
-            "limit" => wanted.limit = filters::limit(value, PAGE_MAX)?,
+            "limit" => wanted.limit = filters::limit(name, value, PAGE_MAX)?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -255,7 +255,7 @@ fn conclude(
             return Settled { exchange, ticket, ..unsent(claimed, receiver, settlement) };
         }
     };
-    let provider = receiver.provider.map_or("unknown", |provider| provider.id);
+    let provider = receiver.provider_id();
     metrics::verdict(provider, verdict_name(&verdict));
     if let Verdict::OperatorFault(code) = &verdict {
         metrics::operator_fault(provider, code);

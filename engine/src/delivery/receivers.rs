@@ -101,6 +101,12 @@ impl Receiver {
             && self.provider.is_some_and(|provider| provider.category != Category::Notification)
     }
 
+    /// Its service, as metrics and traces call it.
+    #[must_use]
+    pub(super) fn provider_id(&self) -> &'static str {
+        self.provider.map_or("unknown", |provider| provider.id)
+    }
+
     /// Where events go.
     #[must_use]
     pub fn webhook_url(&self) -> Option<&str> {

@@ -14,7 +14,7 @@ pub(super) struct Traced {
     open: Option<Open>,
     /// Told to a custom webhook: the attempt itself, or where nobody collects spans what the event came with.
     pub(super) sent: Option<Traceparent>,
-    provider: String,
+    provider: &'static str,
 }
 
 impl Traced {
@@ -26,7 +26,7 @@ impl Traced {
             Uuid::as_u128(&id)
         });
         let sent = open.as_ref().map(Open::context).or(parent).cloned();
-        Self { open, sent, provider: prepared.receiver.connection.provider.clone() }
+        Self { open, sent, provider: prepared.receiver.provider_id() }
     }
 
     /// What a line of the log is about. Of the highest level, so that no filter takes it from a line
@@ -59,7 +59,7 @@ fn trace_of(event: &RecordedEvent) -> Option<&Traceparent> {
     event.traceparent.as_ref()
 }
 
-fn said_of(settled: &Settled, provider: String) -> Vec<(&'static str, Value)> {
+fn said_of(settled: &Settled, provider: &str) -> Vec<(&'static str, Value)> {
     let claimed = &settled.claimed;
     let text = |text: &str| Value::Text(text.to_owned());
     let id = |id: Uuid| Value::Text(id.to_string());
@@ -68,7 +68,7 @@ fn said_of(settled: &Settled, provider: String) -> Vec<(&'static str, Value)> {
         ("event.id", id(claimed.event_id.0)),
         ("connection.id", id(claimed.connection_id.0)),
         ("organization.id", id(claimed.organization_id.0)),
-        ("provider", Value::Text(provider)),
+        ("provider", text(provider)),
         ("attempt", Value::Number(claimed.next_attempt().into())),
         ("class", text(claimed.class.as_str())),
         ("settlement", text(settled.settlement.as_str())),

@@ -13,6 +13,7 @@ use crate::{
     event::RecordedEvent,
     id_time,
     ids::{EventId, OrganizationId, ProjectId, TeamId},
+    page,
 };
 
 /// The most events of one page.
@@ -97,13 +98,8 @@ pub async fn list(
     organization_id: OrganizationId,
     filter: &EventFilter,
 ) -> Result<EventPage, DbError> {
-    let limit = usize::from(match filter.limit {
-        0 => 50,
-        limit => limit.min(PAGE_MAX),
-    });
-    let until = filter.until.map(id_time::floor);
-    let mut before =
-        until.into_iter().chain(filter.before.map(|id| id.0)).min().unwrap_or(Uuid::max());
+    let limit = usize::from(page::size(filter.limit, PAGE_MAX));
+    let mut before = page::below(filter.until, filter.before.map(|id| id.0));
     let mut ids: Vec<EventId> = Vec::with_capacity(limit);
     for candidates in STEPS {
         let room = i64::try_from(limit - ids.len()).unwrap_or(i64::MAX);

@@ -126,9 +126,9 @@ pub fn leases_lost(count: u64) {
     LOST.increment(count);
 }
 
-/// Deliveries that one statement settled.
-pub fn settled(settlement: &'static str, count: u64) {
-    SETTLED.of(settlement).increment(count);
+/// A delivery was settled.
+pub fn settled(settlement: &'static str) {
+    SETTLED.of(settlement).increment(1);
 }
 
 /// Verdicts written by one statement.

@@ -94,7 +94,9 @@ async fn read(engine: &Engine, scope: Scope, pins: Pins) -> Result<Pins, sqlx::E
     }
     told("the outbox", outbox::read(&engine.db.work, pool).await)?;
     told("replays", replays::read(pool).await)?;
-    told("statistics", statistics::measure(engine).await)?;
+    if let Some(lag) = told("statistics", statistics::lag(engine).await)? {
+        metrics::statistics_lag(lag);
+    }
     told("partitions", partitions::read(pool).await)?;
     told("Postgres' tables", postgres::read_tables(pool).await)?;
     let pins = told("snapshots", postgres::read_snapshots(pool, &pins, Instant::now()).await)?;

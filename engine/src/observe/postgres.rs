@@ -15,18 +15,18 @@ pub(super) type Pins = BTreeMap<(&'static str, String), (String, Instant)>;
 
 /// Reads how many rows the tables have that change much, and how far the log is.
 pub(super) async fn read_tables(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let tables: Vec<String> = metrics::busy_tables().iter().map(|&name| name.to_owned()).collect();
+    let tables = metrics::busy_tables();
     let rows = sqlx::query!(
         r#"
         select coalesce(pg_stat_get_live_tuples(to_regclass('relay.' || name)), 0) as "live!",
                coalesce(pg_stat_get_dead_tuples(to_regclass('relay.' || name)), 0) as "dead!"
         from unnest($1::text[]) with ordinality as t(name, place) order by place
         "#,
-        &tables,
+        tables as &[&str],
     )
     .fetch_all(pool)
     .await?;
-    for (table, row) in metrics::busy_tables().iter().zip(rows) {
+    for (table, row) in tables.iter().zip(rows) {
         metrics::table_rows(table, row.live, row.dead);
     }
     let written = sqlx::query_scalar!(

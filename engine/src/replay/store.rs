@@ -19,6 +19,7 @@ use crate::{
     db::DbError,
     engine::Engine,
     ids::{OrganizationId, ReplayId},
+    page,
 };
 
 /// The most replays of one organization that may be under way at once.
@@ -115,10 +116,7 @@ pub async fn list(
     before: Option<ReplayId>,
     limit: u16,
 ) -> Result<Page, DbError> {
-    let limit = match limit {
-        0 => 50,
-        limit => limit.min(PAGE_MAX),
-    };
+    let limit = page::size(limit, PAGE_MAX);
     let mut connection = engine.db.api.acquire().await?;
     let items =
         select(&mut connection, organization_id, None, status, before, i64::from(limit)).await?;

@@ -15,6 +15,6 @@ pub use self::{
     histogram::Latency,
     hours::{Counts, Hour, Statistics, of_connection},
     overview::{Amount, ConnectionSummary, Overview, Troubled, Waiting, WaitingReason, overview},
-    rollup::{forget_old, measure, roll_up},
+    rollup::{forget_old, lag, roll_up},
     totals::{EVENTS_COUNTED_MAX, Totals, totals},
 };

@@ -107,8 +107,8 @@ pub(crate) async fn plan_for_ranges(tx: &mut PgConnection) -> Result<(), sqlx::E
 }
 
 /// Adds the attempts of a window to their hours, and returns how many there were, and which were skipped
-/// when their events were recorded. A request is written
-/// under its lease; those that one message spoke for as well have none.
+/// when their events were recorded. A request is written under its lease; those that one message spoke
+/// for as well have none.
 async fn count(
     tx: &mut PgConnection,
     window: &Window,
@@ -205,16 +205,15 @@ async fn advance(
     Ok(())
 }
 
-/// Reads how far counting is behind, whoever does it, and sets the gauge.
-pub async fn measure(engine: &Engine) -> Result<(), sqlx::Error> {
+/// How long something may have been recorded that no statistics count, whoever counts.
+pub async fn lag(engine: &Engine) -> Result<Duration, sqlx::Error> {
     let ms = sqlx::query_scalar!(
         r#"select (extract(epoch from now() - caught_up_at) * 1000)::bigint as "ms!"
            from relay.statistics_watermark"#
     )
     .fetch_one(&engine.db.api)
     .await?;
-    metrics::statistics_lag(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-    Ok(())
+    Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
 }
 
 /// Forgets hours past retention. Returns how many; repeating it is harmless.

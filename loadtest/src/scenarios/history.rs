@@ -1,5 +1,7 @@
 //! As `steady`, with many attempts kept from before.
 
+use std::ops::Range;
+
 use super::{Baseline, Playing, Scenario};
 use crate::bench::Bench;
 use crate::load::Load;
@@ -23,31 +25,21 @@ const FILL: &str = "insert into relay.attempts (organization_id, delivery_id, nu
     join (select g, md5('organization ' || g)::uuid as id from generate_series(0, 999) g) o \
     on o.g = n % 1000";
 
-/// Recorded in one transaction: as many as many settlements together.
-const AT_ONCE: usize = 50_000;
-
 fn play<'a>(bench: &'a mut Bench<'_>, load: &'a Load, title: &'a str) -> Playing<'a> {
     Box::pin(async move {
         if !bench.is_prepared {
-            fill(bench, load.history as usize).await?;
+            bench.fill("recording the history", load.history as usize, fill).await?;
+            bench.cluster.postgres().settle("relay.attempts").await?;
             bench.is_prepared = true;
         }
         round(bench, load, title).await
     })
 }
 
-async fn fill(bench: &Bench<'_>, rows: usize) -> anyhow::Result<()> {
-    let postgres = bench.cluster.postgres();
-    let bar = bench.progress.bar("recording the history", rows);
-    for first in (0..rows).step_by(AT_ONCE) {
-        let last = (first + AT_ONCE).min(rows);
-        let statement =
-            FILL.replace(":first", &(first + 1).to_string()).replace(":last", &last.to_string());
-        postgres.execute(&statement).await?;
-        bar.inc((last - first) as u64);
-    }
-    bar.finish_and_clear();
-    postgres.settle("relay.attempts").await
+/// Numbers are from 0 on, leases from 1.
+fn fill(numbers: Range<usize>) -> String {
+    let first = numbers.start + 1;
+    FILL.replace(":first", &first.to_string()).replace(":last", &numbers.end.to_string())
 }
 
 fn play_without<'a>(bench: &'a mut Bench<'_>, load: &'a Load, title: &'a str) -> Playing<'a> {

@@ -21,8 +21,6 @@ use crate::trial::{Lot, new_run};
 
 const REPLAYED: usize = 0;
 const LIVE: usize = 1;
-/// Prepared in one transaction.
-const AT_ONCE: usize = 50_000;
 /// For the last settlements to be counted.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -111,15 +109,8 @@ async fn prepare(
     let writer =
         EventWriter { organizations: Arc::new([organization_id]), run, with_idempotency: false };
     let data = writer.data(0, now_ns);
-    let events = load.events as usize;
-    let bar = bench.progress.bar("recording what was missed", events);
-    for first in (0..events).step_by(AT_ONCE) {
-        let numbers = first..(first + AT_ONCE).min(events);
-        let fill = fill(&data, organization_id, webhook, &numbers);
-        bench.cluster.postgres().execute(&fill).await?;
-        bar.inc(numbers.len() as u64);
-    }
-    bar.finish_and_clear();
+    let fill = |numbers| fill(&data, organization_id, webhook, &numbers);
+    bench.fill("recording what was missed", load.events as usize, fill).await?;
     bench.cluster.postgres().settle("relay.attempts, relay.event_log_product").await?;
     Ok(Lot {
         name: "replayed",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use url::Url;
+use url::{Position, Url};
 
 use crate::settings::{Needs, Settings};
 
@@ -56,7 +56,7 @@ async fn ask(url: &Url) -> anyhow::Result<String> {
     }
     // An IPv6 address stands in brackets in a URL, and without them where it is looked up.
     let mut stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
-    let path = url.path();
+    let path = &url[Position::BeforePath..Position::AfterQuery];
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::http::{HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
@@ -82,9 +83,12 @@ pub(super) fn collector_url(text: &str) -> Result<Url, Expected> {
 
 pub(super) fn secret_pairs(text: &str) -> Result<Vec<(String, SecretString)>, Expected> {
     let pair = |item: &str| {
-        let (name, value) = item.split_once('=')?;
-        (!name.trim().is_empty())
-            .then(|| (name.trim().to_owned(), SecretString::from(value.trim())))
+        let (name, value) =
+            item.split_once('=').map(|(name, value)| (name.trim(), value.trim()))?;
+        // What no request can carry would not be sent, and nobody would hear of it.
+        let can_be_sent =
+            HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok();
+        can_be_sent.then(|| (name.to_owned(), SecretString::from(value)))
     };
     let pairs: Option<_> = items(text).map(pair).collect();
     pairs.ok_or("must be names and values such as x-api-key=…, separated by commas")
@@ -241,6 +245,22 @@ mod tests {
         assert_eq!(parsed.len(), 3);
         for broken in ["10.0.0.0", "10.0.0.0/33", "localhost", "10.0.0.0/8;127.0.0.0/8"] {
             assert!(networks(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn headers_are_those_that_a_request_can_carry() {
+        let names = |text| {
+            secret_pairs(text)
+                .map(|pairs| pairs.into_iter().map(|pair| pair.0).collect::<Vec<_>>())
+                .unwrap_or_default()
+        };
+        assert_eq!(
+            names("x-api-key=a=b, Authorization=Basic%20YTpi"),
+            ["x-api-key", "Authorization"]
+        );
+        for broken in ["x-api-key", "=secret", "x api key=secret", "x-api-key=sec\nret"] {
+            assert!(secret_pairs(broken).is_err(), "{broken:?}");
         }
     }
 

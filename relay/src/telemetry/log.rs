@@ -51,6 +51,7 @@ where
         line.say("level", about.level().as_str());
         line.say("target", about.target());
         event.record(&mut line);
+        line.unwrap_log();
         // The innermost first: it knows best.
         for span in event
             .parent()
@@ -75,6 +76,15 @@ impl Line {
     fn say(&mut self, name: &str, value: impl Into<Value>) {
         if !self.0.contains_key(name) {
             self.0.insert(name.to_owned(), value.into());
+        }
+    }
+
+    /// What a library says by way of the `log` crate has its target, and its place in the source, in
+    /// fields of their own.
+    fn unwrap_log(&mut self) {
+        if let Some(target) = self.0.remove("log.target") {
+            self.0.insert("target".to_owned(), target);
+            self.0.retain(|name, _| !name.starts_with("log."));
         }
     }
 }
@@ -125,8 +135,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_says_what_the_work_around_it_says() {
+    /// The only line that is written, without its instant.
+    fn written(said: impl FnOnce()) -> Value {
         let kept = Kept::default();
         let writer = kept.clone();
         let log = tracing_subscriber::fmt()
@@ -134,26 +144,40 @@ mod tests {
             .event_format(Flat)
             .with_writer(move || writer.clone())
             .finish();
-        tracing::subscriber::with_default(log, || {
+        tracing::subscriber::with_default(log, said);
+        let text = String::from_utf8(kept.0.lock().expect("no writer panics").clone());
+        let text = text.expect("a log is text");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let mut line: Map<String, Value> = serde_json::from_str(&text).expect("it is JSON");
+        let at = line.remove("timestamp");
+        assert!(at.is_some_and(|at| at.as_str().is_some_and(|at| at.ends_with('Z'))), "{text}");
+        Value::Object(line)
+    }
+
+    #[test]
+    fn a_line_says_what_the_work_around_it_says() {
+        let line = written(|| {
             let outer = tracing::error_span!("a", delivery.id = %7, provider = "outer", trace_id = tracing::field::Empty);
             let _outer = outer.enter();
             outer.record("trace_id", "4bf9");
             let _inner = tracing::error_span!("b", provider = "inner").entered();
             tracing::warn!(error = %"it \"failed\"\nbadly", rows = 3, "not done");
         });
-        let text = String::from_utf8(kept.0.lock().expect("no writer panics").clone());
-        let text = text.expect("a log is text");
-        assert_eq!(text.lines().count(), 1, "{text}");
-        let mut line: Map<String, Value> = serde_json::from_str(&text).expect("it is JSON");
-        assert!(
-            line.remove("timestamp")
-                .is_some_and(|at| at.as_str().is_some_and(|at| at.ends_with('Z')))
-        );
         let expected = serde_json::json!({
             "level": "WARN", "target": module_path!(), "message": "not done",
             "error": "it \"failed\"\nbadly", "rows": 3, "delivery.id": "7", "provider": "inner",
             "trace_id": "4bf9",
         });
-        assert_eq!(Value::Object(line), expected);
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn what_is_said_by_way_of_the_log_crate_has_its_own_target() {
+        let line = written(|| {
+            tracing::warn!(log.target = "a::library", log.file = "/src/a.rs", log.line = 7, "odd");
+        });
+        let expected =
+            serde_json::json!({ "level": "WARN", "target": "a::library", "message": "odd" });
+        assert_eq!(line, expected);
     }
 }

@@ -45,9 +45,8 @@ fn builder() -> anyhow::Result<PrometheusBuilder> {
 }
 
 /// Listens on `address` and returns a future that serves `GET /metrics`, and what is to stand beside
-/// it, until `stop`. Listening
-/// comes first, so that an address in use is known before anything else starts; with port 0 the
-/// returned address tells which one it became.
+/// it, until `stop`. Listening comes first, so that an address in use is known before anything else
+/// starts; with port 0 the returned address tells which one it became.
 pub(crate) async fn metrics_server(
     address: SocketAddr,
     handle: PrometheusHandle,

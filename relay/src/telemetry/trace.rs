@@ -87,17 +87,7 @@ fn traces_of(endpoint: &Url) -> String {
 async fn export(exporter: SpanExporter, mut spans: mpsc::Receiver<Span>, stop: CancellationToken) {
     let mut is_failing = false;
     loop {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
-        let gathering = tokio::time::timeout(GATHER_MAX, async {
-            while batch.len() < BATCH_MAX {
-                let room = BATCH_MAX - batch.len();
-                spans.recv_many(&mut batch, room).await;
-            }
-        });
-        let is_over = stop.run_until_cancelled(gathering).await.is_none();
-        while let (true, Ok(span)) = (batch.len() < BATCH_MAX, spans.try_recv()) {
-            batch.push(span);
-        }
+        let (batch, is_over) = gather(&mut spans, &stop).await;
         if batch.is_empty() && is_over {
             return;
         }
@@ -105,6 +95,25 @@ async fn export(exporter: SpanExporter, mut spans: mpsc::Receiver<Span>, stop: C
             is_failing = send(&exporter, batch, is_failing).await;
         }
     }
+}
+
+/// The next batch, which may be empty, and whether nothing is waited for any more.
+async fn gather(spans: &mut mpsc::Receiver<Span>, stop: &CancellationToken) -> (Vec<Span>, bool) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    let gathering = tokio::time::timeout(GATHER_MAX, async {
+        while batch.len() < BATCH_MAX {
+            let room = BATCH_MAX - batch.len();
+            spans.recv_many(&mut batch, room).await;
+        }
+    });
+    let is_over = stop.run_until_cancelled(gathering).await.is_none();
+    // One that is taken out goes: there must be room for it first.
+    while batch.len() < BATCH_MAX
+        && let Ok(span) = spans.try_recv()
+    {
+        batch.push(span);
+    }
+    (batch, is_over)
 }
 
 /// One request. Says whether it failed; the log tells only of the first of those that do.
@@ -167,5 +176,33 @@ mod tests {
         ] {
             assert_eq!(traces_of(&endpoint.parse().expect("a URL")), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn every_span_is_in_one_of_the_batches() {
+        let now = engine::clock::now();
+        let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let span = Span {
+            name: "deliver",
+            kind: Kind::Client,
+            context: trace::Traceparent::parse(context).expect("it is one"),
+            parent: None,
+            began: now,
+            ended: now,
+            attributes: Vec::new(),
+            failed: None,
+        };
+        let (waiting, mut spans) = mpsc::channel(ROOM);
+        for _ in 0..2 * BATCH_MAX + 1 {
+            waiting.try_send(span.clone()).expect("there is room");
+        }
+        let stop = CancellationToken::new();
+        let mut gathered = Vec::new();
+        for _ in 0..4 {
+            let (batch, is_over) = gather(&mut spans, &stop).await;
+            gathered.push((batch.len(), is_over));
+            stop.cancel();
+        }
+        assert_eq!(gathered, [(BATCH_MAX, false), (BATCH_MAX, true), (1, true), (0, true)]);
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn read(query: Option<&str>) -> Result<DeliveryFilter, ApiError> {
     filters::read(query, |name, value| {
         match name {
             "cursor" => wanted.before = Some(filter(name, value, A_CURSOR)?),
-            "limit" => wanted.limit = filters::limit(value, PAGE_MAX)?,
+            "limit" => wanted.limit = filters::limit(name, value, PAGE_MAX)?,
             _ => return take(&mut wanted, name, value),
         }
         Ok(true)

@@ -1,6 +1,6 @@
 //! Reads the attempts of a delivery, with all that is kept of each.
 
-use std::time::Duration;
+use std::{cell::LazyCell, time::Duration};
 
 use serde::Serialize;
 
@@ -126,7 +126,9 @@ pub(super) async fn of(
     .fetch_all(&engine.db.api)
     .await?;
     let frontend_url = engine.config.frontend_url.as_ref();
-    let written = event.map(|event| Written::new(event, delivery_id, frontend_url));
+    // Written anew only where there is a custom webhook's request to show.
+    let written =
+        LazyCell::new(|| event.map(|event| Written::new(event, delivery_id, frontend_url)));
     let mut room = BODIES_BYTES_MAX;
     let omitted = rows.first().map_or(0, |row| row.of_all - rows.len() as i64);
     let mut attempts: Vec<AttemptView> = rows
@@ -140,9 +142,10 @@ pub(super) async fn of(
             let body = row.response_head.clone();
             let response = row.status_code.map(|status| ResponseView { status, headers, body });
             let replay = Class::from_number(row.class) == Class::Replay;
-            let written = written.as_ref();
-            let seen = Seen { delivery_id, attempt: row.number, replay, written };
-            let request = sent.and_then(|sent| shown(sent, &seen));
+            let request = sent.and_then(|sent| {
+                let written = sent.signed.as_ref().and_then(|_| written.as_ref());
+                shown(sent, &Seen { delivery_id, attempt: row.number, replay, written })
+            });
             let request = request.map(|request| request.fitting(&mut room));
             AttemptView {
                 number: row.number,

@@ -7,6 +7,7 @@ use crate::{
     db::DbError,
     engine::Engine,
     ids::{DeliveryId, OrganizationId},
+    page,
 };
 
 /// Some deliveries, and where the next page begins.
@@ -25,11 +26,8 @@ pub async fn list(
     organization_id: OrganizationId,
     filter: &DeliveryFilter,
 ) -> Result<Page, DbError> {
-    let limit = match filter.limit {
-        0 => 50,
-        limit => limit.min(PAGE_MAX),
-    };
-    let found = search::search(engine, organization_id, filter, usize::from(limit)).await?;
+    let limit = usize::from(page::size(filter.limit, PAGE_MAX));
+    let found = search::search(engine, organization_id, filter, limit).await?;
     let mut items = rows::by_id(engine, organization_id, &found.ids).await?;
     // What moved on since it was found is not what was asked for any more.
     items.retain(|item| item.status.parse().is_ok_and(|status| filter.takes(status)));

@@ -155,14 +155,14 @@ mod tests {
 
     /// What is kept of a webhook's request, and every header that goes out with it.
     fn sent(event: &RecordedEvent, seen: &Seen<'_>) -> (Sent, Vec<(String, String)>) {
-        let own: HeaderMap =
-            [(HeaderName::from_static("x-team"), HeaderValue::from_static("s3cret"))]
-                .map(|(name, mut value)| {
-                    value.set_sensitive(true);
-                    (name, value)
-                })
-                .into_iter()
-                .collect();
+        let own: HeaderMap = ["x-team", "traceparent"]
+            .map(|name| {
+                let mut value = HeaderValue::from_static("s3cret");
+                value.set_sensitive(true);
+                (HeaderName::from_static(name), value)
+            })
+            .into_iter()
+            .collect();
         let mut request = request::build(&Webhook {
             event,
             notification: &headline(event, None),
@@ -189,11 +189,12 @@ mod tests {
 
     #[test]
     fn a_webhooks_request_is_told_exactly_from_little() {
-        let event = found(r#"{ "severity" : "high" ,"x":1.50}"#);
-        let written = Written::new(&event, DELIVERY, None);
-        for replay in [false, true] {
+        let traced = found(r#"{ "severity" : "high" ,"x":1.50}"#);
+        let untraced = RecordedEvent { traceparent: None, ..traced.clone() };
+        for (event, replay) in [(&traced, false), (&traced, true), (&untraced, false)] {
+            let written = Written::new(event, DELIVERY, None);
             let seen = seen(Some(&written), replay);
-            let (kept, headers) = sent(&event, &seen);
+            let (kept, headers) = sent(event, &seen);
             let stored = serde_json::to_string(&kept).expect("it can be written");
             assert!(!stored.contains("s3cret") && stored.len() < 480, "{stored}");
             let kept = serde_json::from_str(&stored).expect("it is read back");
@@ -223,6 +224,7 @@ mod tests {
         let missing: Vec<_> = headers.iter().filter(|one| missing(one)).map(|(n, _)| n).collect();
         assert_eq!(missing, ["X-Deptex-Event", "X-Deptex-Hops"]);
     }
+
     #[test]
     fn a_body_without_room_is_left_out_and_said_to_be() {
         let view = |body: Option<&str>| RequestView {

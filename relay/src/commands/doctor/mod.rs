@@ -6,6 +6,8 @@ mod providers;
 
 use std::process::ExitCode;
 
+use url::{Host, Url};
+
 use self::finding::{Finding, Level};
 use crate::{
     settings::{Needs, Settings},
@@ -65,12 +67,40 @@ fn look_at_settings(settings: &Settings) -> Vec<Finding> {
         )
         .advice("give this command the settings of the processes; a lost key cannot be helped"),
     });
-    let is_local = settings.backend_url.host_str().is_some_and(|host| host == "localhost");
-    if settings.database_url.is_some() && is_local {
+    if settings.database_url.is_some() && is_local(&settings.backend_url) {
         findings.push(
             Finding::warn("addresses", "BACKEND_URL is on localhost: no provider can call back")
                 .advice("set it to the address under which the outside world reaches the API"),
         );
     }
     findings
+}
+
+/// Whether only this machine finds itself there.
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_unspecified(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.is_unspecified(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_this_machine_alone_is_recognised() {
+        let judged = |url: &str| is_local(&url.parse().expect("a URL"));
+        for url in
+            ["http://localhost:3001", "http://127.0.0.1:3001", "http://[::1]", "http://0.0.0.0"]
+        {
+            assert!(judged(url), "{url}");
+        }
+        for url in ["https://relay.example.com", "http://10.1.2.3", "http://localhost.example.com"]
+        {
+            assert!(!judged(url), "{url}");
+        }
+    }
 }
