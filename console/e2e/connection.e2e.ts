@@ -134,6 +134,17 @@ describe("the settings of a connection", () => {
     console.expectClean({ except: [/409/] });
   });
 
+  it("that somebody else has removed is shown as removed by the next thing that is done to it", async () => {
+    const { page } = console;
+    await console.go(`connections/${id}?tab=delivery`);
+    await world.api("DELETE", `/api/integrations/organizations/{org}/connections/${id}`);
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByText("It cannot be paused", { exact: true }).waitFor();
+    await page.getByText("It was removed. Its history and its deliveries stay.").waitFor();
+    expect(await page.getByRole("button", { name: /^(Pause|Remove|Save)$/ }).count()).toBe(0);
+    console.expectClean({ except: [/404/] });
+  });
+
   it("tells what happened, and how it stood at any moment", async () => {
     const { page } = console;
     // A moment is a whole second: one after it was connected, and before it was changed.

@@ -72,6 +72,38 @@ describe("deliveries", () => {
     console.expectClean();
   });
 
+  it("lose no news that come while more of them are loaded", async () => {
+    const { page } = console;
+    await world.webhook(`${receiver.url}/many`, "Many", { event_types: ["vulnerability.*"] });
+    receiver.answer("/later", { status: 500 });
+    const { id } = await world.webhook(`${receiver.url}/later`, "Later", { event_types: ["sla.*"] });
+    await world.api("PATCH", `/api/organizations/{org}/connections/${id}`, { retry_schedule: Array.from({ length: 20 }, () => 3) });
+    await world.emit(Array.from({ length: 120 }, (_, at) => ({ subject: `finding-${at}` })));
+    await world.emit({ subject: "changing", type: "sla.breached" });
+    await until(async () => receiver.at("/many").length === 120);
+    await console.go("deliveries");
+    await row("changing").getByText("Pending").waitFor();
+    await page.getByText("Live", { exact: true }).waitFor();
+    const release = await console.hold(/\/deliveries\?.*cursor=/);
+    await page.getByRole("button", { name: "Load more" }).click();
+    // What is shown changes, and something is new, while the next page is on its way.
+    receiver.answer("/later", { status: 200 });
+    await world.deliveries(`connection_id=${id}`, (items) => items[0]?.status === "delivered");
+    await world.emit({ subject: "newcomer" });
+    const waits = page.getByRole("button", { name: "1 new" });
+    await waits.waitFor();
+    release();
+    await until(async () => (await shown()) === 121);
+    // From here on nobody asks again: what is not shown now was lost.
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.evaluate(() => window.scrollTo(0, 0));
+    await row("changing").getByText("Delivered").waitFor();
+    await waits.click();
+    await row("newcomer").waitFor();
+    expect(await shown()).toBe(122);
+    console.expectClean();
+  });
+
   it("are filtered by what the address says, and back goes back", async () => {
     const { page } = console;
     await world.webhook(`${receiver.url}/good`, "Good");

@@ -52,7 +52,7 @@ pub use harness::{
     closed_port::ClosedPort,
     fault_proxy::{FaultProxy, Flow},
     ledger::{Ledger, Tally},
-    process::Process,
+    process::{Process, free_port},
     receiver::Receiver,
     wait::{LONG, wait_until},
     world::{FRONTEND_URL, World, WorldBuilder},

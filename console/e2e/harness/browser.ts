@@ -97,7 +97,7 @@ export class Console {
   }
 
   /** Keeps requests to an address back until what it gives is called. */
-  async hold(address: string): Promise<() => void> {
+  async hold(address: string | RegExp): Promise<() => void> {
     let release = () => {};
     const released = new Promise<void>((done) => (release = done));
     await this.page.route(address, async (route) => {

@@ -2,6 +2,7 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { call, request, type Schema } from "./client";
+import { ApiError } from "./errors";
 import { keys } from "./keys";
 import { usePages } from "./pages";
 
@@ -86,6 +87,10 @@ export function useChangeConnection(org: string, id: string, onSaved?: (changed:
       queries.setQueryData(keys.connection(org, id), changed);
       onSaved?.(changed);
       return queries.invalidateQueries({ queryKey: keys.connections(org) });
+    },
+    onError: (error) => {
+      // Somebody else has removed it: its page is to say so.
+      if (error instanceof ApiError && error.status === 404) void queries.invalidateQueries({ queryKey: keys.connections(org) });
     },
   });
 }

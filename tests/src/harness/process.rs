@@ -114,15 +114,16 @@ impl Process {
         address
     }
 
+    /// All that it tells to whoever watches, as it tells it.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.metrics_address());
+        let answer = reqwest::get(url).await.expect("metrics are served");
+        answer.text().await.expect("metrics are text")
+    }
+
     /// The sum of a metric over all its labels.
     pub async fn metric(&self, name: &str) -> f64 {
-        let address = self.metrics_address();
-        let text = reqwest::get(format!("http://{address}/metrics"))
-            .await
-            .expect("metrics are served")
-            .text()
-            .await;
-        let text = text.expect("metrics are text");
+        let text = self.metrics().await;
         let lines = text.lines().filter(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
         });
@@ -217,7 +218,8 @@ fn binary() -> PathBuf {
 }
 
 /// A port that nobody listens on now, outside the range from which outgoing connections are served.
-pub(crate) fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     loop {
         let port = 15_000 + rand::random::<u16>() % 16_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answered, World, event, new_id};
+use tests::{Answered, LONG, World, event, new_id, wait_until};
 use uuid::Uuid;
 
 const SECRET: &str = "what the payload says";
@@ -246,6 +246,12 @@ async fn i48_what_was_done_is_listed_for_managers() {
         history["items"].as_array().and_then(|items| items.iter().find(|i| i["version"] == 2));
     assert_eq!(changed.expect("it is there")["summary"], "Renamed from Test to Renamed.");
 
+    // What Relay does of its own accord is listed as well; after the replay's end that is all.
+    wait_until("the replay to be over", 2 * LONG, || async {
+        let own = owner.audit(&world, "actor=system").await;
+        own.iter().any(|fact| fact["type"] == "replay.completed").then_some(())
+    })
+    .await;
     let everything = owner.audit(&world, "limit=200").await;
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {

@@ -55,7 +55,7 @@ export function AttemptItem({ attempt, at, connection, isLast, isOpenFirst }: {
   const wasSent = attempt.started_at !== null && attempt.started_at !== undefined;
   return (
     <TimelineItem tone={tone} isLast={isLast}>
-      <div className={classes("rounded-lg border transition-colors", isOpen ? "border-line" : "border-transparent hover:border-line")}>
+      <div className={classes("@container rounded-lg border transition-colors", isOpen ? "border-line" : "border-transparent hover:border-line")}>
         <h3>
           <button
             type="button"
@@ -71,7 +71,7 @@ export function AttemptItem({ attempt, at, connection, isLast, isOpenFirst }: {
             <span className="foreign min-w-0 flex-1 truncate text-xs text-muted">
               {attempt.reason ? reason(attempt.reason).label : attempt.error_class && !attempt.status_code ? errorClass(attempt.error_class) : ""}
             </span>
-            {attempt.timing && <TimingBar times={attempt.timing} className="w-20 max-sm:hidden" />}
+            {attempt.timing && <TimingBar times={attempt.timing} className="w-20 @max-2xl:hidden" />}
             {attempt.duration_ms !== null && attempt.duration_ms !== undefined && (
               <span className="tabular w-16 text-right text-xs text-muted">{span(attempt.duration_ms)}</span>
             )}

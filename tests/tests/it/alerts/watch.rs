@@ -6,14 +6,13 @@
 //! with, down to [`SECONDS_MIN`]. The expressions are otherwise those that are deployed.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use tests::{Process, Receiver, World, wait_until};
+use tests::{Process, Receiver, World, free_port, wait_until};
 use tokio::process::{Child, Command};
 
 use super::{files, list, program, read, root, text};
@@ -43,7 +42,8 @@ impl Watch {
         let folder = std::env::temp_dir().join(format!("relay-watch-{}", tests::new_id()));
         std::fs::create_dir_all(folder.join("rules"))
             .expect("the temporary directory can be written");
-        let (prometheus, alertmanager) = (free_address(), free_address());
+        let address = || format!("127.0.0.1:{}", free_port());
+        let (prometheus, alertmanager) = (address(), address());
         let receiver = Receiver::start().await;
         for file in files("prometheus/rules", "yml") {
             let name = file.file_name().expect("a file has a name");
@@ -196,12 +196,6 @@ impl Drop for Watch {
 
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-}
-
-/// An address that nobody listens on now.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port exists");
-    listener.local_addr().expect("it is bound").to_string()
 }
 
 /// A configuration as deploy/prometheus.yml is one, for processes whose addresses are known.

@@ -27,9 +27,7 @@ struct Scrape {
 
 impl Scrape {
     async fn of(process: &Process) -> Self {
-        let url = format!("http://{}/metrics", process.metrics_address());
-        let answer = reqwest::get(url).await.expect("metrics are served");
-        Self::read(&answer.text().await.expect("metrics are text"))
+        Self::read(&process.metrics().await)
     }
 
     fn read(text: &str) -> Self {

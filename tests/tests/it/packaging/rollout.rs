@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tests::{Answer, LONG, Ledger, Process, World, new_id, wait_until};
 
 use crate::command;
+use crate::delivery::found;
 use crate::faults::Load;
 
 async fn probe(process: &Process, path: &str) -> Option<(u16, String)> {
@@ -63,6 +65,30 @@ async fn f4_b38_a_rolling_update_loses_nothing_and_repeats_nothing() {
     load.end().await;
     world.run_until_idle().await;
     ledger.tally(&world.receiver, &PATHS).assert_kept(0);
+}
+
+/// A worker that ends wants no more work, but lives for as long as its last request takes: whoever asks
+/// must neither send it more nor kill it.
+#[tokio::test]
+async fn b38_a_worker_that_drains_is_alive_and_not_ready() {
+    let world = World::start().await;
+    let org = new_id();
+    world.receiver.answer("/hook", [Answer::ok().held()]);
+    let hook = world.relay.create_custom(org, &world.receiver.url("/hook")).await;
+    let event = world.relay.emit(&found(org, "last")).await;
+    world.receiver.wait_for("/hook", 1).await;
+    let worker = &world.workers[0];
+    worker.sigterm();
+    wait_until("it to say that it is stopping", LONG, || async {
+        let said = probe(worker, "/readyz").await?;
+        (said == (503, "stopping\n".to_owned())).then_some(())
+    })
+    .await;
+    assert_eq!(probe(worker, "/healthz").await, Some((200, "ok\n".to_owned())));
+    world.receiver.release();
+    assert!(worker.wait_exit(LONG).await.success(), "{}", worker.log());
+    let delivery = world.relay.delivery_of(org, event, hook.id).await;
+    assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!("delivered"), &json!(1)));
 }
 
 /// What the image's check runs: it asks the process that has its settings, and its exit is the answer.

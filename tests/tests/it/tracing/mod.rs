@@ -178,10 +178,7 @@ async fn a_malformed_traceparent_is_passed_over_and_without_a_collector_none_is_
     assert_eq!(said, [given(), given()], "as it came: nobody tells of the attempts");
     world.run_until_idle().await;
     for process in world.apis.iter().chain(&world.workers) {
-        let address = process.metrics_address();
-        let metrics = reqwest::get(format!("http://{address}/metrics")).await.expect("metrics");
-        let metrics = metrics.text().await.expect("metrics are text");
-        assert!(!metrics.contains("relay_spans_total{"), "{}", process.name);
+        assert!(!process.metrics().await.contains("relay_spans_total{"), "{}", process.name);
         assert!(!process.log().contains("spans are exported"));
     }
 }
@@ -266,8 +263,10 @@ async fn a_collector_that_does_not_work_costs_spans_and_no_delivery() {
         (refused >= 5.0).then_some(())
     })
     .await;
-    let log = world.workers[0].log();
-    assert!(log.contains("the collector does not take spans"), "{log}");
+    wait_until("the log to say so", LONG, || async {
+        world.workers[0].log().contains("the collector does not take spans").then_some(())
+    })
+    .await;
     wait_until("the collector to hold its answer", LONG, || async {
         (collector.0.connections() > 0).then_some(())
     })
