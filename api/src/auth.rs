@@ -12,7 +12,7 @@ use axum::{
 };
 use engine::{
     connection::Actor, db::DbError, http::HttpClient, ids::OrganizationId, membership::membership,
-    secret::Secret,
+    secret::Secret, walls,
 };
 use serde_json::Value;
 use url::Url;
@@ -114,6 +114,7 @@ impl Person {
         };
         let may_manage = may_manage.ok_or_else(stranger)?;
         app.check_rate(organization_id.0)?;
+        walls::narrow_to(organization_id);
         let actor = Actor::user(claims.sub, claims.email);
         Ok(Member { organization_id, actor, may_manage })
     }

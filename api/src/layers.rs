@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{MatchedPath, Request, State},
     http::{
         HeaderName, HeaderValue, Method, StatusCode,
         header::{
@@ -12,9 +12,10 @@ use axum::{
             IF_MATCH, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use engine::{db::Pulse, walls};
 use tower_http::{
     cors::{AllowOrigin, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
@@ -33,11 +34,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_CHARS_MAX: usize = 64;
 
 /// Wraps the routes. What comes last here sees a request first.
-pub(crate) fn wrap(router: Router, origins: &[Url]) -> Router {
+pub(crate) fn wrap(router: Router, origins: &[Url], pulse: Pulse) -> Router {
     let unless_set = SetResponseHeaderLayer::if_not_present;
     let fixed = HeaderValue::from_static;
     router
-        .layer(from_fn(answer_in_time))
+        .layer(from_fn_with_state(pulse, answer_in_time))
         .layer(cors(origins))
         .layer(unless_set(CACHE_CONTROL, fixed("no-store")))
         .layer(unless_set(
@@ -91,20 +92,41 @@ async fn drop_odd_request_id(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Runs the handler in a task of its own and waits so long. A caller who leaves, or a deadline that
-/// passes, must not cancel a database call in the middle: that would spoil its pooled connection.
-async fn answer_in_time(request: Request, next: Next) -> Response {
-    let handling = tokio::spawn(async move { next.run(request).await }.in_current_span());
-    match tokio::time::timeout(DEADLINE, handling).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(died)) => ApiError::internal(&died).into_response(),
-        Err(_) => ApiError::new(
+/// Runs the handler in a task of its own and waits so long; less long, if the database has stopped
+/// answering. A caller who leaves, or a deadline that passes, must not cancel a database call in the
+/// middle: that would spoil its pooled connection.
+async fn answer_in_time(State(pulse): State<Pulse>, request: Request, next: Next) -> Response {
+    let asks_database =
+        request.extensions().get::<MatchedPath>().is_some_and(|path| asks_database(path.as_str()));
+    if asks_database && !pulse.is_felt() {
+        let message = "The database is not available. Please try again";
+        return ApiError::unavailable("database_unavailable", message).into_response();
+    }
+    let handling = tokio::spawn(walls::request(next.run(request)).in_current_span());
+    tokio::select! {
+        biased;
+        done = handling => match done {
+            Ok(response) => response,
+            Err(died) => ApiError::internal(&died).into_response(),
+        },
+        () = pulse.lost(), if asks_database => ApiError::unavailable(
+            "database_unavailable",
+            "The database does not answer. A change may still be made: look before you try again",
+        )
+        .into_response(),
+        () = tokio::time::sleep(DEADLINE) => ApiError::new(
             StatusCode::GATEWAY_TIMEOUT,
             "timeout",
             "This takes too long. It may still be done: look before you try again",
         )
         .into_response(),
     }
+}
+
+/// Whether nothing can come of a request to this route while the database is away.
+fn asks_database(route: &str) -> bool {
+    let beginnings = ["/api/", "/v1/", "/internal/", "/readyz"];
+    beginnings.iter().any(|start| route.starts_with(start)) && route != "/v1/event-types"
 }
 
 /// Browsers may call from the frontend, and from nowhere else.
@@ -141,12 +163,14 @@ mod tests {
     use axum::{body::Body, routing::get};
     use tower::ServiceExt;
 
-    fn router() -> Router {
+    fn router(pulse: Pulse) -> Router {
         let frontend = Url::parse("https://app.example/dashboard").expect("a URL");
         let routes = Router::new()
             .route("/", get(|| async { "ok" }))
-            .route("/panic", get(|| async { panic!("secret detail") as &str }));
-        wrap(routes, &[frontend])
+            .route("/panic", get(|| async { panic!("secret detail") as &str }))
+            .route("/api/{org}/things", get(|| async { "ok" }))
+            .route("/api/{org}/slow", get(std::future::pending::<&str>));
+        wrap(routes, &[frontend], pulse)
     }
 
     async fn call(method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -155,7 +179,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        router().oneshot(request).await.expect("it answers")
+        router(Pulse::fixed(true)).oneshot(request).await.expect("it answers")
     }
 
     #[tokio::test]
@@ -220,5 +244,29 @@ mod tests {
         let body = axum::body::to_bytes(answer.into_body(), 10_000).await.expect("a body");
         let text = std::str::from_utf8(&body).expect("text");
         assert!(text.contains("\"internal\"") && !text.contains("secret detail"), "{text}");
+    }
+
+    /// F10: while the database is away, whoever needs it hears so at once, and nobody else does.
+    #[tokio::test]
+    async fn f10_without_a_database_only_its_routes_are_refused_and_those_at_once() {
+        let away = router(Pulse::fixed(false));
+        for (path, status) in [("/api/1/things", 503), ("/api/1/slow", 503), ("/", 200)] {
+            let request = Request::builder().uri(path).body(Body::empty()).expect("a request");
+            let answer = away.clone().oneshot(request).await.expect("it answers");
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+            assert_eq!(answer.headers().contains_key(RETRY_AFTER), status == 503, "{path}");
+        }
+        assert_eq!(call("GET", "/api/1/things", &[]).await.status(), StatusCode::OK);
+        for (route, asks) in [
+            ("/readyz", true),
+            ("/v1/events", true),
+            ("/internal/connections/{id}/token", true),
+            ("/healthz", false),
+            ("/v1/event-types", false),
+            ("/console/{*path}", false),
+            ("/openapi.json", false),
+        ] {
+            assert_eq!(asks_database(route), asks, "{route}");
+        }
     }
 }

@@ -139,12 +139,13 @@ impl App {
     }
 }
 
-/// Every route, with all that holds for each of them.
+/// Every route, with all that holds for each of them. Must be called inside a Tokio runtime.
 pub fn router(app: App) -> Router {
     let (routes, document) = openapi::documented_routes().split_for_parts();
     let json = document.to_json().expect("the document is plain data");
     let page = docs_page::render(&serde_json::from_str(&json).expect("it was just written"));
     let frontend_urls = app.0.frontend_urls.clone();
+    let pulse = app.engine().db.pulse();
     let routes = routes
         .route(
             "/openapi.json",
@@ -160,7 +161,7 @@ pub fn router(app: App) -> Router {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
         })
         .with_state(app);
-    layers::wrap(routes, &frontend_urls)
+    layers::wrap(routes, &frontend_urls, pulse)
 }
 
 /// Serves every route until `stop`, then lets the requests that are under way finish.

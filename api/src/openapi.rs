@@ -1,5 +1,7 @@
 //! Every route, registered where it is described: what is served and what is documented are one list.
 
+mod refusals;
+
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -62,7 +64,7 @@ impl Modify for Schemes {
 
 /// The routes with their descriptions.
 pub(crate) fn documented_routes() -> OpenApiRouter<App> {
-    scoped::add_to(OpenApiRouter::with_openapi(Document::openapi()))
+    let mut router = scoped::add_to(OpenApiRouter::with_openapi(Document::openapi()))
         .routes(routes!(events::record))
         .routes(routes!(events::catalogue))
         .routes(routes!(custom_integrations::create))
@@ -101,7 +103,9 @@ pub(crate) fn documented_routes() -> OpenApiRouter<App> {
         .routes(routes!(notifications::retry))
         .routes(routes!(notifications::statistics))
         .routes(routes!(health::alive))
-        .routes(routes!(health::ready))
+        .routes(routes!(health::ready));
+    refusals::add_to(router.get_openapi_mut());
+    router
 }
 
 #[cfg(test)]

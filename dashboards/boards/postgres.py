@@ -9,6 +9,8 @@ BOARD = board(
         "Reaching it",
         graph("Answers", "none", "1: the process reaches its database.",
               ("relay_database_up", "{{instance}}")),
+        graph("Clocks apart", "s", "How far the database's is ahead of the process's. Receivers refuse signatures that are five minutes off.",
+              ("relay_database_clock_ahead_seconds", "{{instance}}")),
         graph("Connections used", "percentunit", "Of as many as the pool may have. The one that listens is left out.",
               ('relay_database_connections{state="used", pool!="listening"} / on (job, instance, pool) group_left () relay_database_connections_max',
                "{{instance}} {{pool}}"), limit=1),

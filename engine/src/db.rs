@@ -1,6 +1,10 @@
 //! The connection pools and the embedded migrations.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use sqlx::{
@@ -9,7 +13,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::secret::Secret;
+mod pulse;
+
+pub use self::pulse::Pulse;
+use crate::{secret::Secret, walls};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -36,7 +43,7 @@ impl PoolSizes {
     #[must_use]
     pub fn within(total: u32) -> Self {
         let sizes = Self::default();
-        let set_aside = sizes.ingest + sizes.work + SETTLING + SWIFT + LISTENING;
+        let set_aside = sizes.ingest + sizes.work + SETTLING + SWIFT + LISTENING + ASKING;
         Self { api: total.saturating_sub(set_aside).max(2), ..sizes }
     }
 }
@@ -167,12 +174,19 @@ const NOT_COMPILED: (&str, &str) = ("jit", "off");
 /// that meets it must not wait along, since everybody else's events wait behind the group.
 const INGEST_LOCK_TIMEOUT: (&str, &str) = ("lock_timeout", "500ms");
 
+/// How long a caller waits for a connection. Whoever stands behind a crowd hears so soon, and may ask
+/// again; whoever delivers has nothing better to do than wait.
+const CALLERS_WAIT: Duration = Duration::from_secs(3);
+const WORK_WAITS: Duration = Duration::from_secs(5);
+
 /// Connections that do not wait for the disk: one claims, others are for what is small and rare.
 const SWIFT: u32 = 2;
 /// Connections that settle, renew and hand back: one settles, one does the others.
 const SETTLING: u32 = 2;
 /// The connection that waits for notifications.
 const LISTENING: u32 = 1;
+/// The connection that is asked whether the database answers.
+const ASKING: u32 = 1;
 
 /// What migrating did.
 #[derive(Clone, Copy, Debug)]
@@ -197,6 +211,7 @@ pub struct Db {
     /// For the one connection that waits for notifications.
     pub(crate) listening: PgPool,
     options: PgConnectOptions,
+    pulse: Arc<OnceLock<Pulse>>,
 }
 
 impl Db {
@@ -205,30 +220,39 @@ impl Db {
         let options = PgConnectOptions::from_str(url.reveal())
             .map_err(|_| DbError::Unavailable("DATABASE_URL is not a Postgres URL".into()))?
             .application_name("relay");
-        let pool = |size: u32, statement_timeout: &'static str, planning: &[(&str, &str)]| {
-            PgPoolOptions::new()
+        let pool_for = |waits: Duration,
+                        size: u32,
+                        statement_timeout: &'static str,
+                        planning: &[(&str, &str)]| {
+            let pool = PgPoolOptions::new()
                 .max_connections(size)
-                .acquire_timeout(Duration::from_secs(5))
+                .acquire_timeout(waits)
                 .test_before_acquire(false)
-                .max_lifetime(Duration::from_secs(30 * 60))
-                .connect_lazy_with(
-                    options
-                        .clone()
-                        .options([
-                            ("statement_timeout", statement_timeout),
-                            ("idle_in_transaction_session_timeout", "30s"),
-                        ])
-                        .options(planning.iter().copied()),
-                )
+                .max_lifetime(Duration::from_secs(30 * 60));
+            // Callers ask for organizations; whoever delivers, for everybody.
+            let pool = if waits == CALLERS_WAIT { walls::walled(pool) } else { pool };
+            pool.connect_lazy_with(
+                options
+                    .clone()
+                    .options([
+                        ("statement_timeout", statement_timeout),
+                        ("idle_in_transaction_session_timeout", "30s"),
+                    ])
+                    .options(planning.iter().copied()),
+            )
+        };
+        let pool = |size, statement_timeout, planning: &[(&str, &str)]| {
+            pool_for(WORK_WAITS, size, statement_timeout, planning)
         };
         let db = Self {
-            api: pool(sizes.api, "10s", &[NOT_COMPILED]),
+            api: pool_for(CALLERS_WAIT, sizes.api, "10s", &[NOT_COMPILED]),
             ingest: pool(sizes.ingest, "15s", &[BY_INDEX, &[INGEST_LOCK_TIMEOUT]].concat()),
             work: pool(sizes.work, "30s", BY_INDEX),
             settling: pool(SETTLING, "30s", BY_KEY),
             swift: pool(SWIFT, "30s", &[BY_INDEX, &[("synchronous_commit", "off")]].concat()),
             listening: pool(LISTENING, "0", &[]),
             options,
+            pulse: Arc::default(),
         };
         let waits = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
@@ -256,6 +280,7 @@ impl Db {
             .await?;
         sqlx::query("create schema if not exists relay").execute(&pool).await?;
         MIGRATIONS.run(&pool).await?;
+        sqlx::query("select relay.tend_walls()").execute(&pool).await?;
         pool.close().await;
         let total = MIGRATIONS.iter().count();
         Ok(MigrationReport { applied: total.saturating_sub(before), total })
@@ -305,6 +330,12 @@ impl Db {
             ("claiming", &self.swift),
             ("listening", &self.listening),
         ]
+    }
+
+    /// Whether it answers, from the first call on. Must be called inside a Tokio runtime.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.get_or_init(|| Pulse::start(self.options.clone())).clone()
     }
 
     /// How each pool stands: its name, connections in use, idle ones, and how many it may have.

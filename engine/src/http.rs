@@ -2,11 +2,11 @@
 
 mod failure;
 mod head;
+mod names;
 mod timing;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -22,12 +22,13 @@ use url::{Host, Url};
 
 pub(crate) use self::head::{MASKED, as_sent, title_case};
 use self::{
-    failure::{Blocked, LookupFailed, classify},
+    failure::{Blocked, LookupFailed, OursFailed, classify},
     head::with_ours,
     timing::{Watch, WatchConnecting},
 };
 pub use self::{
     failure::{Failure, SendError},
+    names::{DNS_TIMEOUT, LookedUp, Lookup, NoAddress, lookup, system_lookup},
     timing::{Trace, WireTiming},
 };
 use crate::{
@@ -42,8 +43,6 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the whole exchange may take, the answer's body included.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long looking a name up may take.
-pub const DNS_TIMEOUT: Duration = Duration::from_secs(3);
 /// How much of an answer is read.
 pub const RESPONSE_BYTES_MAX: usize = 16 * 1024;
 /// How much is read of a page of choices, or of a token endpoint's answer.
@@ -54,22 +53,6 @@ pub const USER_AGENT: &str = "Deptex-Webhook/1.0";
 pub const PROVIDER_USER_AGENT: &str = "Deptex-Relay/1.0";
 /// How often a call that may follow redirects does so.
 const REDIRECTS_MAX: usize = 3;
-
-/// What a look-up of a host name gives.
-pub type LookedUp = Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>>;
-/// Looks host names up: the system's resolver, or a table in tests.
-pub type Lookup = Arc<dyn Fn(String) -> LookedUp + Send + Sync>;
-
-/// The system's resolver.
-#[must_use]
-pub fn system_lookup() -> Lookup {
-    Arc::new(|host| {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
-        })
-    })
-}
 
 /// One request, ready to be sent.
 #[derive(Debug)]
@@ -366,10 +349,11 @@ impl Resolve for Guard {
         let looking = (self.lookup)(name.as_str().to_owned());
         let policy = self.policy.clone();
         Box::pin(async move {
-            let found = tokio::time::timeout(DNS_TIMEOUT, looking)
-                .await
-                .map_err(|_| LookupFailed("no answer in time".into()))?
-                .map_err(|error| LookupFailed(error.to_string()))?;
+            let found = match looking.await {
+                Ok(found) => found,
+                Err(NoAddress::Theirs(why)) => return Err(LookupFailed(why).into()),
+                Err(NoAddress::Ours) => return Err(OursFailed.into()),
+            };
             if let Some(ip) = found.iter().find(|ip| !policy.permits(**ip)) {
                 return Err(Blocked(*ip).into());
             }

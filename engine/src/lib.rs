@@ -10,8 +10,10 @@
 //! 5. [`connection`]: the linked accounts, event-sourced in [`event_log`]; their secrets in [`secret`];
 //!    [`health`]: which of them fail, whom that is told, and when one is switched off;
 //!    [`statistics`]: what became of it all, by the hour; [`live`]: as it happens; [`audit`]: who did and
-//!    saw what.
+//!    saw what; [`erase`]: what is left of it when somebody wants to be forgotten.
 //! 6. [`provider`]: the services, one value each; [`oauth`]: consent and tokens, once for all of them.
+//!
+//! [`walls`]: whose rows a request may see, where Postgres itself is to keep organizations apart.
 //!
 //! Deciding is pure; remembering is SQL beside the function that runs it. Nothing here knows a web
 //! framework or a job runner.
@@ -24,9 +26,12 @@ pub mod db;
 pub mod delivery;
 pub mod egress;
 pub mod engine;
+pub mod erase;
 pub mod event;
 pub mod event_log;
 pub(crate) mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod handoff;
 pub mod health;
 pub mod http;
@@ -57,5 +62,6 @@ pub mod subscription;
 pub(crate) mod tail;
 pub mod trace;
 pub mod wake;
+pub mod walls;
 
 pub use engine::{Engine, EngineConfig};

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::Row;
 use uuid::Uuid;
 
-use crate::{connection::Scope, db::DbError, engine::Engine, ids::OrganizationId};
+use crate::{connection::Scope, db::DbError, engine::Engine, ids::OrganizationId, walls};
 
 /// A person's place in an organization.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub async fn membership(
     organization_id: OrganizationId,
     user_id: Uuid,
 ) -> Result<Option<Membership>, DbError> {
-    let row = sqlx::query(
+    let asked = sqlx::query(
         "select m.role, coalesce(r.permissions, '{}'::jsonb) as permissions
          from public.organization_members m
          left join public.organization_roles r
@@ -31,8 +31,8 @@ pub async fn membership(
     )
     .bind(organization_id.0)
     .bind(user_id)
-    .fetch_optional(&engine.db.api)
-    .await?;
+    .fetch_optional(&engine.db.api);
+    let row = walls::beyond(asked).await?;
     row.map(|row| {
         Ok(Membership { role: row.try_get("role")?, permissions: row.try_get("permissions")? })
     })
@@ -57,5 +57,5 @@ pub async fn has_part(
         ),
     };
     let found = sqlx::query_scalar(statement).bind(organization_id.0).bind(id);
-    Ok(found.fetch_one(&engine.db.api).await?)
+    Ok(walls::beyond(found.fetch_one(&engine.db.api)).await?)
 }

@@ -1,8 +1,10 @@
 //! The promise to deliver: claimed under a lease, renewed while held, handed back when not used.
 
 mod claim;
+mod horizon;
 
-pub use claim::{Claim, ClaimRequest, Cursor, Want, claim};
+pub use claim::{Brought, Claim, ClaimRequest, Cursor, Want, claim};
+pub use horizon::{Horizon, Left, Look, Search};
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use engine::{
     Engine, EngineConfig,
     db::{Db, PoolSizes},
     egress::EgressPolicy,
-    http::{HttpClient, system_lookup},
+    http::{HttpClient, lookup},
     retry::RetrySchedule,
     secret::{KeyRing, Secret},
 };
@@ -89,7 +89,8 @@ pub(crate) async fn engine_over(
         ),
         None => None,
     };
-    let http = HttpClient::new(Arc::new(policy), system_lookup(), extra_roots.as_deref())?;
+    let names = lookup(&settings.dns_servers);
+    let http = HttpClient::new(Arc::new(policy), names, extra_roots.as_deref())?;
     let config = EngineConfig {
         backend_url: Some(settings.backend_url.clone()),
         frontend_url: Some(settings.frontend_url.clone()),
@@ -200,6 +201,21 @@ pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(stop)
+}
+
+/// What a process ends with that only a restart can help: `EX_TEMPFAIL`.
+const TRY_AGAIN: i32 = 75;
+
+/// Ends this process once it is cut off from a database that others reach: whatever it has asked would
+/// be waited for until the operating system gives up. Started again it connects anew, and what it held
+/// is taken over like that of a process that was killed.
+pub(crate) fn leave_when_cut_off(engine: &Engine) {
+    let pulse = engine.db.pulse();
+    tokio::spawn(async move {
+        pulse.cut_off().await;
+        tracing::error!("ending, to be started again with connections that work");
+        std::process::exit(TRY_AGAIN);
+    });
 }
 
 /// Waits until the schema is what this program knows, as `relay migrate` leaves it.

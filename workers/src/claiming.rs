@@ -1,13 +1,17 @@
 //! One claim, with all that its deliveries need to be sent.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use engine::{
     Engine,
     delivery::{attempt::Prepared, prepare::prepare},
     ids::{ConnectionId, DeliveryId, OrganizationId},
     metrics,
-    outbox::{self, ClaimRequest, Cursor, Want},
+    outbox::{self, Brought, ClaimRequest, Cursor, Look, Search, Want},
 };
 
 use crate::{leases::Leases, shards::Shards};
@@ -26,15 +30,43 @@ pub(crate) struct Asked {
     pub(crate) wants: Vec<Want>,
     /// Where the last claim ended.
     pub(crate) cursor: Cursor,
+    pub(crate) look: Look,
 }
 
 /// What came of it.
 pub(crate) struct Claimed {
     pub(crate) prepared: Vec<Prepared>,
+    /// What was asked for.
+    wants: Vec<Want>,
+    default_room: usize,
+    is_of_everything: bool,
+    is_from_start: bool,
+    asked_at: Instant,
+    took: Duration,
+    brought: Vec<Brought>,
     /// Whether as many were taken as were asked for: there may be more.
     pub(crate) is_full: bool,
     pub(crate) cursor: Cursor,
-    pub(crate) wants: Vec<Want>,
+}
+
+impl Claimed {
+    /// What it searched, and what that tells of the next.
+    pub(crate) fn search(&self) -> Search<'_> {
+        Search {
+            is_of_everything: self.is_of_everything,
+            is_from_start: self.is_from_start,
+            is_full: self.is_full,
+            asked_at: self.asked_at,
+            took: self.took,
+            wants: &self.wants,
+            default_room: self.default_room,
+            brought: &self.brought,
+        }
+    }
+
+    pub(crate) fn wants(&self) -> &[Want] {
+        &self.wants
+    }
 }
 
 /// `None` when the database is away.
@@ -45,7 +77,7 @@ pub(crate) async fn claim(
     asked: Asked,
 ) -> Option<Claimed> {
     let asked_at = Instant::now();
-    let Asked { shards: owned, room, default_room, mut wants, cursor } = asked;
+    let Asked { shards: owned, room, default_room, mut wants, cursor, look } = asked;
     hold_back(&mut wants, &engine.paces.held(asked_at));
     let limit = room.min(CLAIM_MAX);
     let request = ClaimRequest {
@@ -56,6 +88,7 @@ pub(crate) async fn claim(
         default_room: i32::try_from(default_room).unwrap_or(i32::MAX),
         wants: &wants,
         cursor,
+        look: &look,
         may_take_suspect: !leases.has_suspect(),
     };
     let claim = match outbox::claim(engine.db.lease_pool(), request).await {
@@ -69,9 +102,20 @@ pub(crate) async fn claim(
     let taken = claim.deliveries.len();
     let took = asked_at.elapsed();
     metrics::claimed(took, taken, claim.deliveries.iter().filter(|d| d.crashes > 0).count());
-    let (is_full, cursor) = (claim.is_full, claim.cursor);
+    let mut claimed = Claimed {
+        prepared: Vec::new(),
+        wants,
+        default_room,
+        is_of_everything: look == Look::Everything,
+        is_from_start: cursor.is_start(),
+        asked_at,
+        took,
+        brought: claim.brought,
+        is_full: claim.is_full,
+        cursor: claim.cursor,
+    };
     if taken == 0 {
-        return Some(Claimed { prepared: Vec::new(), is_full, cursor, wants });
+        return Some(claimed);
     }
     leases.hold(&claim.deliveries, asked_at);
     let held: Vec<_> = claim.deliveries.iter().map(outbox::Claimed::held).collect();
@@ -79,8 +123,8 @@ pub(crate) async fn claim(
         let (engine, deliveries) = (engine.clone(), claim.deliveries);
         async move { prepare(&engine, deliveries).await }
     };
-    let prepared = apart(&engine, &leases, &held, preparing).await?;
-    Some(Claimed { prepared, is_full, cursor, wants })
+    claimed.prepared = apart(&engine, &leases, &held, preparing).await?;
+    Some(claimed)
 }
 
 /// Prepares what is held on a task of its own: what one row does to it must not take the others' leases

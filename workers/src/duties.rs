@@ -144,6 +144,9 @@ async fn tidy_queue(engine: &Engine) {
     if let Err(error) = tidy_turns(engine).await {
         tracing::warn!(error = %error, "the queues for tickets were not tidied");
     }
+    if let Err(error) = engine.receivers.forget_removed(engine).await {
+        tracing::warn!(error = %error, "removed connections are still in memory");
+    }
 }
 
 async fn tend_partitions(engine: &Engine) {

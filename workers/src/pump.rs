@@ -12,7 +12,7 @@ use engine::{
     delivery::attempt::Prepared,
     ids::ConnectionId,
     metrics,
-    outbox::Cursor,
+    outbox::{Cursor, Horizon},
     schedule::{Change, Key, Limits, Outcome, Scheduler, Trouble},
 };
 use tokio::{
@@ -80,6 +80,7 @@ pub(crate) fn start(
         look_at: Instant::now(),
         releasing: JoinSet::new(),
         cursor: Cursor::default(),
+        horizon: Horizon::default(),
         claim_at: Instant::now(),
         claimed_at: Instant::now(),
         idle: IDLE_MIN,
@@ -105,8 +106,10 @@ struct Pump {
     looking: JoinSet<Vec<closed::News>>,
     /// When it is asked next what changed of connections that may not be called.
     look_at: Instant,
-    releasing: JoinSet<()>,
+    /// Whose deliveries are being handed back.
+    releasing: JoinSet<Vec<ConnectionId>>,
     cursor: Cursor,
+    horizon: Horizon,
     claim_at: Instant,
     /// When the last claim began.
     claimed_at: Instant,
@@ -175,7 +178,9 @@ impl Pump {
                 () = shards.changed() => self.change_shards(),
                 Some(Ok((shards, known))) = self.reading.join_next() => self.learn(&shards, known),
                 Some(Ok(news)) = self.looking.join_next() => self.hear(news),
-                Some(_) = self.releasing.join_next() => {}
+                Some(Ok(back)) = self.releasing.join_next() => {
+                    self.horizon.handed_back(&back, Instant::now());
+                }
                 () = handover.closed() => break,
                 () = leases.place_free(), if self.scheduler.has_next() => {}
                 () = work_waiting.notified(), if may_claim => self.claim_soon(Instant::now()),
@@ -217,16 +222,22 @@ impl Pump {
             return;
         }
         let held: Vec<_> = prepared.iter().map(|p| p.claimed.held()).collect();
+        let connections = prepared.iter().map(|p| p.claimed.connection_id).collect();
         let (engine, leases) = (self.engine.clone(), self.leases.clone());
-        self.releasing.spawn(async move { leases::release(&engine, &leases, &held).await });
+        self.releasing.spawn(async move {
+            leases::release(&engine, &leases, &held).await;
+            connections
+        });
     }
 
     fn ask(&mut self, room: usize, now: Instant) -> Asked {
         let owned = self.shards.owned();
+        let wants = self.scheduler.wants(now);
         Asked {
             shards: owned.iter().copied().filter(|shard| self.known.contains(shard)).collect(),
             room,
-            wants: self.scheduler.wants(now),
+            look: self.horizon.look(&self.cursor, &wants, now),
+            wants,
             default_room: self.scheduler.default_room(),
             cursor: self.cursor,
         }
@@ -256,14 +267,16 @@ impl Pump {
     fn took(&mut self, claimed: Option<Claimed>) {
         let Some(claimed) = claimed else {
             // The database was away: wait as if there were nothing.
+            self.horizon.forget();
             self.wait();
             return;
         };
-        let Claimed { prepared, is_full, cursor, wants } = claimed;
-        self.cursor = cursor;
+        self.horizon.note(&claimed.search());
+        self.cursor = claimed.cursor;
+        let is_full = claimed.is_full;
         self.is_behind = is_full;
-        if prepared.is_empty() {
-            self.scheduler.claimed(&wants, &[], is_full);
+        if claimed.prepared.is_empty() {
+            self.scheduler.claimed(claimed.wants(), &[], is_full);
             // The search may have begun in the middle; an empty one from the start ends the round.
             self.wait();
             return;
@@ -271,7 +284,8 @@ impl Pump {
         let now = Instant::now();
         self.idle = IDLE_MIN;
         self.more = is_full;
-        let prepared = self.known_ones(prepared);
+        let wants = claimed.wants().to_vec();
+        let prepared = self.known_ones(claimed.prepared);
         let brought: Vec<_> = prepared.iter().map(|p| p.claimed.connection_id).collect();
         for prepared in prepared {
             self.scheduler.push(&key_of(&prepared), prepared, now);
@@ -359,6 +373,7 @@ impl Pump {
             }
         }
         self.known.extend(gained);
+        self.horizon.forget();
         self.handed.renew_offer(now);
         // What waits there goes before what is new.
         self.is_behind = true;

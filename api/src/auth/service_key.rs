@@ -4,7 +4,10 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, StatusCode, request::Parts},
 };
-use engine::secret::{Secret, same_secret};
+use engine::{
+    secret::{Secret, same_secret},
+    walls,
+};
 
 use super::bearer;
 use crate::{App, error::ApiError};
@@ -19,7 +22,9 @@ impl FromRequestParts<App> for Service {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        check(&parts.headers, &app.auth().service_keys)
+        let service = check(&parts.headers, &app.auth().service_keys)?;
+        walls::open();
+        Ok(service)
     }
 }
 

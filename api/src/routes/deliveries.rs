@@ -203,6 +203,7 @@ pub(crate) async fn show(
         (status = 404, body = ErrorBody, description = "`not_found`"),
         (status = 409, description = "`connection_not_connected`, `delivery_in_flight` or `event_not_wanted`", body = ErrorBody),
         (status = 410, description = "`event_expired`: the event is no longer kept", body = ErrorBody),
+        (status = 422, description = "`unknown_field` or `invalid_field`", body = ErrorBody),
     ),
 )]
 pub(crate) async fn replay(

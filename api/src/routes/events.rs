@@ -103,8 +103,9 @@ pub(crate) struct EventResults {
 }
 
 /// Either shape, by what was sent.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[expect(dead_code, reason = "only described here")]
+#[serde(untagged)]
 #[schema(as = EventsAccepted)]
 pub(crate) enum Accepted {
     #[schema(title = "For one event")]

@@ -22,6 +22,7 @@ use engine::{
     db::DbError,
     delivery::{self, DeliveryFilter, DeliveryView, PAGE_MAX},
     ids::OrganizationId,
+    walls,
 };
 use futures_util::stream;
 use tokio::{
@@ -135,12 +136,12 @@ pub(crate) async fn download(
     audit::record_export(app.engine(), organization_id, actor, &filter, reason).await?;
     let (parts, receiver) = mpsc::channel(PARTS_WAITING_MAX);
     // In a task of its own: a caller who leaves must not cut a query off.
-    tokio::spawn(async move {
+    tokio::spawn(walls::carried(async move {
         let _turn = turn;
         if let Err(error) = export.tell(first, &parts, deadline).await {
             tracing::warn!(organization.id = %organization_id, error = %error, "an export was cut off");
         }
-    });
+    }));
     let body = stream::unfold(Some(receiver), async |receiver| {
         let mut receiver = receiver?;
         match receiver.recv().await {

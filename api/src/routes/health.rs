@@ -1,6 +1,7 @@
 //! Whether this process lives, and whether it can work.
 
 use axum::{Json, extract::State};
+use engine::walls;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -41,6 +42,6 @@ pub(crate) async fn alive() -> Json<Health> {
     ),
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Health>, ApiError> {
-    app.engine().db.ready().await?;
+    walls::beyond(app.engine().db.ready()).await?;
     Ok(OK)
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use engine::{
     icon::{self, ICON_BYTES_MAX, IconError},
     ids::{IconId, OrganizationId},
+    walls,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -100,6 +101,7 @@ impl FromRequestParts<App> for IconInPath {
     ),
 )]
 pub(crate) async fn show(State(app): State<App>, path: IconInPath) -> Result<Response, ApiError> {
+    walls::narrow_to(path.organization_id);
     let found = icon::load(app.engine(), path.organization_id, path.id).await?;
     found
         .and_then(|(content_type, bytes)| picture(&content_type, &path.extension, bytes))

@@ -19,6 +19,7 @@ use engine::{
     membership, metrics,
     provider::{Connect, Provider},
     secret::Secret,
+    walls,
 };
 use serde::Serialize;
 use url::Url;
@@ -221,11 +222,13 @@ async fn link(
 ) -> Url {
     let state = parameters.get("state").map(Secret::new);
     let taken = install::consume(app.engine(), provider.id, state.as_ref(), browser.as_ref());
-    let returned = match taken.await {
+    // Whose it is, the state tells.
+    let returned = match walls::beyond(taken).await {
         Ok(returned) => returned,
         Err(error) => return failed(app, provider, None, &message(provider, parameters, &error)),
     };
     let organization_id = returned.organization_id();
+    walls::narrow_to(organization_id);
     if let Err((organization_id, message)) = check(app, provider, &returned).await {
         return failed(app, provider, organization_id, message);
     }

@@ -58,13 +58,13 @@ impl CustomHeaders {
         Ok(Self(kept.map(|(name, value)| (key_of(&name), (name, Secret::new(value)))).collect()))
     }
 
-    fn to_secret(&self) -> Secret {
+    pub(crate) fn to_secret(&self) -> Secret {
         let plain: BTreeMap<&str, &str> =
             self.0.values().map(|(name, value)| (name.as_str(), value.reveal())).collect();
         Secret::new(serde_json::to_string(&plain).expect("a map of texts is JSON"))
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.0.values().map(|(name, _)| name.clone()).collect()
     }
 
@@ -80,7 +80,7 @@ impl CustomHeaders {
     }
 
     /// After a change; `None` where it changes nothing.
-    fn changed(&self, wanted: &HeaderChanges) -> Result<Option<Self>, ConnectionError> {
+    pub(crate) fn changed(&self, wanted: &HeaderChanges) -> Result<Option<Self>, ConnectionError> {
         let mut after = self.clone();
         let mut named = Vec::with_capacity(wanted.len());
         for (name, value) in wanted {

@@ -5,6 +5,7 @@ pub mod connect_access_token;
 pub mod custom;
 mod decisions;
 pub mod destinations;
+mod erased;
 pub mod event;
 pub(crate) mod headers;
 pub mod health;

@@ -62,20 +62,10 @@ pub(super) async fn prepare(
     if access_token.is_none() && refresh_token.is_none() {
         return Ok(None);
     }
-    // A Slack workspace has one bot token for all channels, each of which may be a connection.
-    let is_shared = sqlx::query_scalar!(
-        r#"select exists(
-               select from relay.organization_integrations other
-               join relay.organization_integrations own on own.id = $1
-               where other.id <> own.id and other.status <> 'disconnected'
-                 and other.provider = own.provider
-                 and (other.installation_id = own.installation_id or other.grant_id = own.grant_id
-                      or other.metadata ->> 'team_id' = own.metadata ->> 'team_id')
-           ) as "exists!""#,
-        state.id.0
-    )
-    .fetch_one(tx)
-    .await?;
+    let is_shared =
+        sqlx::query_scalar!(r#"select relay.is_shared($1) as "is_shared!""#, state.id.0)
+            .fetch_one(tx)
+            .await?;
     Ok(Some(Revocable { provider, oauth, access_token, refresh_token, is_shared }))
 }
 

@@ -85,7 +85,9 @@ async fn behind(
                   project_id as "project_id: _", team_id as "team_id: _", subject, priority, source,
                   occurred_at, hops, traceparent as "traceparent: _"
            from relay.event_log
-           where category = 'product' and id = any($1) and id >= $2 and id <= $3 order by id"#,
+           where category = 'product' and id = any($1) and id >= $2 and id <= $3
+             and erased_at is null
+           order by id"#,
         &ids,
         claimed.event_id.0,
         last,

@@ -43,7 +43,7 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024;
 const HOLD: Duration = Duration::from_secs(30);
 /// What is so long ago is found by every look-up.
 const LONG_AGO: Duration = Duration::from_secs(60 * 60);
-/// The wait after our own database failed.
+/// The wait after our own database or name servers failed.
 pub(super) const OWN_WAIT: Duration = Duration::from_secs(5);
 
 /// Sends one event to a provider, when it is its turn.
@@ -276,6 +276,9 @@ impl Fold<'_> {
             }
             match self.call(&call, credential).await {
                 Ok(reply) => replies.push(reply),
+                Err(error) if error.failure == Failure::Resolver => {
+                    return Outcome::Waits(OWN_WAIT, DeliveryReason::OwnFault);
+                }
                 // Whether it arrived is not known: the next attempt looks before it creates.
                 Err(_) => return Outcome::Judged(Verdict::Retry { after: None, hold: None }),
             }
@@ -313,6 +316,10 @@ impl Fold<'_> {
         let mut trace = Trace::default();
         let answer = self.engine.http.send_traced(call, route, bytes_max, &mut trace).await;
         self.timing.wire += trace.timing;
+        // Nobody was asked for anything: there is nothing to record.
+        if answer.as_ref().is_err_and(|error| error.failure == Failure::Resolver) {
+            return answer;
+        }
         let proves = |reply: &Reply| proves_nothing_made(reply.status);
         self.may_have_created |= call.creates && !answer.as_ref().is_ok_and(proves);
         let good = answer.as_ref().ok().filter(|reply| reply.is_success());

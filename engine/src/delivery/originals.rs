@@ -75,6 +75,12 @@ impl Originals {
             .collect())
     }
 
+    /// Forgets settings of connections that were removed.
+    pub(super) fn forget(&self, removed: &[ConnectionId]) {
+        let mut cache = self.0.lock().expect("no holder of this lock panics");
+        cache.retain(|(id, _), _| !removed.contains(id));
+    }
+
     fn cached(&self, at: At) -> Option<Arc<Value>> {
         self.0.lock().expect("no holder of this lock panics").get(&at).cloned()
     }

@@ -70,7 +70,8 @@ async fn load_events(
                   project_id as "project_id: _", team_id as "team_id: _", subject, priority, source,
                   occurred_at, hops, traceparent as "traceparent: _"
            from relay.event_log
-           where category = 'product' and id = any($1) and id >= $2 and id <= $3"#,
+           where category = 'product' and id = any($1) and id >= $2 and id <= $3
+             and erased_at is null"#,
         &ids,
         first,
         last,

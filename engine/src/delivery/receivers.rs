@@ -1,5 +1,7 @@
 //! What the workers need to know of a connection, kept in memory by its version.
 
+mod removed;
+
 use std::{
     collections::HashMap,
     sync::{Arc, LazyLock, Mutex},

@@ -26,7 +26,7 @@ pub enum ReplayError {
     /// Its connection wants no such events any more.
     #[error("the connection wants no such events")]
     NotWanted,
-    /// Its event is no longer kept.
+    /// Its event is no longer kept, or was erased.
     #[error("the event of this delivery is no longer kept")]
     EventExpired,
     /// The database failed.
@@ -119,7 +119,7 @@ async fn replay_once(
     let is_wanted = sqlx::query_scalar!(
         r#"select relay.wants(c, l) as "is_wanted!"
            from relay.organization_integrations c, relay.event_log l
-           where c.id = $1 and l.category = 'product' and l.id = $2"#,
+           where c.id = $1 and l.category = 'product' and l.id = $2 and l.erased_at is null"#,
         connection_id.0,
         event_id,
     )

@@ -6,15 +6,17 @@ use super::{
     attempt::{Attempted, Outcome},
     details::Sent,
     exchange::Exchange,
+    fold::OWN_WAIT,
     masks::Masks,
     receivers::Receiver,
     request::{self, Webhook},
+    state::DeliveryReason,
 };
 use crate::{
     clock,
     engine::Engine,
     event::{RecordedEvent, headline},
-    http::Trace,
+    http::{Failure, Trace},
     metrics,
     outbox::{Claimed, Class},
     provider::{Verdict, custom},
@@ -61,6 +63,10 @@ pub(super) async fn send(
             let after = reply.retry_after();
             let after = after.and_then(|value| parse_retry_after(value, clock::now()));
             (custom::verdict(reply.status, after), exchange)
+        }
+        // Nobody was asked for anything: nothing is recorded, and nobody charged.
+        Err(error) if error.failure == Failure::Resolver => {
+            return Outcome::Waits(OWN_WAIT, DeliveryReason::OwnFault).into();
         }
         Err(error) => (Verdict::Retry { after: None, hold: None }, Exchange::failed(began, &error)),
     };

@@ -9,6 +9,8 @@ pub enum Failure {
     Blocked,
     /// The name could not be looked up.
     Dns,
+    /// Our own name servers answer nobody: the receiver is not to blame.
+    Resolver,
     /// Nobody accepted the connection.
     Connect,
     /// The certificate has run out, or is not valid yet.
@@ -34,6 +36,7 @@ impl Failure {
         match self {
             Self::Blocked => "blocked",
             Self::Dns => "dns",
+            Self::Resolver => "resolver",
             Self::Connect => "connect",
             Self::TlsExpired => "tls_expired",
             Self::TlsHostname => "tls_hostname",
@@ -65,6 +68,11 @@ pub(super) struct Blocked(pub(super) IpAddr);
 #[derive(Debug, thiserror::Error)]
 #[error("the name could not be looked up: {0}")]
 pub(super) struct LookupFailed(pub(super) String);
+
+/// Our own name servers answer nobody.
+#[derive(Debug, thiserror::Error)]
+#[error("our name servers do not answer")]
+pub(super) struct OursFailed;
 
 /// Finds the class of a failure among its causes, and words that hold no URL.
 pub(super) fn classify(error: &reqwest::Error) -> SendError {
@@ -102,6 +110,9 @@ fn class_of(error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
     }
     if error.downcast_ref::<LookupFailed>().is_some() {
         return Some(Failure::Dns);
+    }
+    if error.downcast_ref::<OursFailed>().is_some() {
+        return Some(Failure::Resolver);
     }
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(match tls {

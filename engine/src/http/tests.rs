@@ -31,6 +31,23 @@ async fn failure(client: &HttpClient, url: &str) -> SendError {
         .expect_err("nothing may be reached")
 }
 
+/// F22: a failure of our own name servers is told apart from one of the name.
+#[tokio::test]
+async fn f22_our_own_fault_is_not_the_names() {
+    for (why, class) in [
+        (NoAddress::Ours, Failure::Resolver),
+        (NoAddress::Theirs("there is no such name".to_owned()), Failure::Dns),
+    ] {
+        let lookup: Lookup = Arc::new(move |_| {
+            let why = why.clone();
+            Box::pin(async move { Err(why) })
+        });
+        let policy = EgressPolicy { allow_http: true, ..EgressPolicy::default() };
+        let client = HttpClient::new(Arc::new(policy), lookup, None).expect("a client");
+        assert_eq!(failure(&client, "http://hook.example/").await.failure, class);
+    }
+}
+
 /// I19, I20, I22: one bad address among the answers blocks them all.
 #[tokio::test]
 async fn i19_i20_i22_a_name_with_any_inner_address_is_blocked() {
@@ -55,11 +72,39 @@ async fn i21_b31_a_name_that_moved_to_loopback_gets_no_packet() {
     assert!(knock.is_err(), "a connection arrived");
 }
 
+/// I1 to I18, when something is sent: whatever got past the check of what was typed.
 #[tokio::test]
-async fn i1_literals_are_blocked_although_the_resolver_never_sees_them() {
+async fn i1_to_i18_literals_are_blocked_although_the_resolver_never_sees_them() {
     let client = client(vec![vec!["93.184.216.34"]]);
-    for url in ["http://127.0.0.1:1/", "http://[::1]:1/", "http://2130706433:1/"] {
-        assert_eq!(failure(&client, url).await.failure, Failure::Blocked, "{url}");
+    for host in [
+        "127.0.0.1",
+        "[::1]",
+        "0.0.0.0", // I1-3
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "１２７.０.０.１",
+        "%31%32%37.0.0.1", // I4-9
+        "127.0.0.1.",      // I10
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "[fd00:ec2::254]",
+        "100.100.100.200",
+        "192.0.0.192",
+        "168.63.129.16", // I11
+        "[::ffff:169.254.169.254]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]", // I12-14
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:7f00:1::]",
+        "[2001:0:4136:e378::]", // I15-17
+        "[fe80::1]",
+        "[fec0::1]",
+        "[ff02::1]", // I18
+    ] {
+        let url = format!("http://{host}:1/");
+        assert_eq!(failure(&client, &url).await.failure, Failure::Blocked, "{url}");
     }
 }
 

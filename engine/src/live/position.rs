@@ -17,6 +17,9 @@ const OPEN_MAX: usize = 1_000;
 /// A place in what happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
+    /// Which database it is a place in: one that was restored from it is another one. 0: an earlier
+    /// program did not say.
+    pub(super) database: u32,
     /// The database's time, in seconds since 1970.
     pub(super) at: i64,
     pub(super) seen: Seen,
@@ -31,16 +34,26 @@ impl Position {
     /// Where everything is seen that has ended by now.
     pub(super) async fn now(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let seen = Seen::now(connection).await?;
-        let at =
-            sqlx::query_scalar!(r#"select extract(epoch from clock_timestamp())::bigint as "at!""#)
-                .fetch_one(connection)
-                .await?;
-        Ok(Self { at, seen })
+        // A cluster that went on from a backup has the identifier of the one before, and a timeline of
+        // its own; a dump that was read into the same cluster has another number.
+        let row = sqlx::query!(
+            r#"select extract(epoch from clock_timestamp())::bigint as "at!",
+                      (hashtextextended(concat_ws('/',
+                          (select system_identifier from pg_control_system()),
+                          left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
+                          (select oid from pg_database where datname = current_database())), 0)
+                       & 4294967295) as "database!""#
+        )
+        .fetch_one(connection)
+        .await?;
+        let database = u32::try_from(row.database).unwrap_or(u32::MAX).max(1);
+        Ok(Self { database, at: row.at, seen })
     }
 
     /// Whether it is young enough, and of this database, to go on from it.
     pub(super) fn can_go_on_at(&self, now: &Self) -> bool {
-        (0..=GOES_ON).contains(&(now.at.saturating_sub(self.at)))
+        self.database == now.database
+            && (0..=GOES_ON).contains(&(now.at.saturating_sub(self.at)))
             && !self.seen.is_foreign_to(&now.seen)
     }
 
@@ -50,9 +63,12 @@ impl Position {
     }
 }
 
-/// `<seconds>-<below>-<open>.<open>`
+/// `<database>-<seconds>-<below>-<open>.<open>`
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.database > 0 {
+            write!(f, "{:08x}-", self.database)?;
+        }
         write!(f, "{}-{}-", self.at, self.seen.below)?;
         for (place, number) in self.seen.open.iter().enumerate() {
             let dot = if place > 0 { "." } else { "" };
@@ -70,16 +86,22 @@ impl FromStr for Position {
             Ok(number) if number >= 0 => Ok(number),
             _ => Err(NotAPosition),
         };
-        let mut parts = text.splitn(3, '-');
-        let (Some(at), Some(below), Some(open)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NotAPosition);
+        let parts: Vec<&str> = text.splitn(4, '-').collect();
+        let (database, [at, below, open]) = match parts[..] {
+            [database, at, below, open] => {
+                (u32::from_str_radix(database, 16).map_err(|_| NotAPosition)?, [at, below, open])
+            }
+            [at, below, open] => (0, [at, below, open]),
+            _ => return Err(NotAPosition),
         };
         let open = open.split('.').filter(|text| !text.is_empty()).take(OPEN_MAX + 1).map(number);
         let open: Vec<i64> = open.collect::<Result<_, _>>()?;
         if open.len() > OPEN_MAX {
             return Err(NotAPosition);
         }
-        Ok(Self { at: number(at)?, seen: Seen { below: number(below)?, open } })
+        let read = Self { database, at: number(at)?, seen: Seen { below: number(below)?, open } };
+        // There is one way to write it, and that is ours.
+        if read.to_string() == text { Ok(read) } else { Err(NotAPosition) }
     }
 }
 
@@ -88,14 +110,15 @@ mod tests {
     use super::*;
 
     fn position(at: i64, below: i64, open: &[i64]) -> Position {
-        Position { at, seen: Seen { below, open: open.to_vec() } }
+        Position { database: 7, at, seen: Seen { below, open: open.to_vec() } }
     }
 
     #[test]
     fn its_text_says_it_all() {
         for (position, text) in [
-            (position(1_700_000_000, 900, &[]), "1700000000-900-"),
-            (position(1, 900, &[870, 899]), "1-900-870.899"),
+            (position(1_700_000_000, 900, &[]), "00000007-1700000000-900-"),
+            (position(1, 900, &[870, 899]), "00000007-1-900-870.899"),
+            (Position { database: 0, ..position(1, 900, &[870]) }, "1-900-870"),
         ] {
             assert_eq!(position.to_string(), text);
             assert_eq!(text.parse(), Ok(position));
@@ -104,11 +127,27 @@ mod tests {
 
     #[test]
     fn other_text_is_none() {
-        let many = format!("1-2-{}", "3.".repeat(OPEN_MAX + 1));
-        let long = format!("1-{}-", "9".repeat(40));
-        for text in
-            ["", "1", "1-2", "a-2-", "1-b-", "1-2-c", "-1-2-3", "1-2-3-4", "1-+2 -", &many, &long]
-        {
+        let many = format!("00000007-1-2-{}", "3.".repeat(OPEN_MAX + 1));
+        let long = format!("00000007-1-{}-", "9".repeat(40));
+        for text in [
+            "",
+            "1",
+            "1-2",
+            "00000007-1-2",
+            "7-1-2-",
+            "0000000g-1-2-",
+            "00000007-a-2-",
+            "00000007-1-b-",
+            "00000007-1-2-c",
+            "00000007--1-2-",
+            "00000007-1-2-3-4",
+            "00000007-1-+2-",
+            "00000007-01-2-",
+            "0000000A-1-2-",
+            "00000007-1-2-3..4",
+            &many,
+            &long,
+        ] {
             assert_eq!(text.parse::<Position>(), Err(NotAPosition), "{text}");
         }
     }
@@ -121,6 +160,8 @@ mod tests {
         assert!(!position(699, 1, &[]).can_go_on_at(&now), "too old");
         assert!(!position(1_001, 1, &[]).can_go_on_at(&now), "of the future");
         assert!(!position(1_000, 501, &[]).can_go_on_at(&now), "of another database");
+        let foreign = Position { database: 8, ..position(1_000, 500, &[]) };
+        assert!(!foreign.can_go_on_at(&now), "of another database, however far it has come");
     }
 
     /// A made-up position costs no more than a true one.

@@ -15,6 +15,10 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::gauge("relay_build_info", "One, by the version of this process.")
         .by(&[Label { name: "version", values: Values::Version }]),
     Metric::gauge("relay_database_up", "Whether the database answered this process's last look."),
+    Metric::gauge(
+        "relay_database_clock_ahead_seconds",
+        "How far the database's clock was ahead of this process's at the last look.",
+    ),
     Metric::gauge("relay_database_connections", "Connections of this process, by pool.")
         .by(&[words("pool", labels::POOL), words("state", labels::USE)]),
     Metric::gauge("relay_database_connections_max", "The most connections of a pool.")
@@ -80,6 +84,11 @@ pub(super) fn begin() {
 /// Whether the database answers this process.
 pub fn database_up(is_up: bool) {
     gauge!("relay_database_up").set(f64::from(u8::from(is_up)));
+}
+
+/// How far the database's clock is ahead of this process's.
+pub fn database_clock_ahead(seconds: f64) {
+    gauge!("relay_database_clock_ahead_seconds").set(seconds);
 }
 
 /// The connections of a pool.

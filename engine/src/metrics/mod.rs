@@ -24,9 +24,9 @@ pub use self::{
         token_refreshed, troubled_connections,
     },
     database::{
-        busy_tables, database_connections, database_retry, database_up, oldest_due,
-        oldest_snapshot, partitions, queued, replays, snapshot_holders, statistics_lag, table_rows,
-        wal_position,
+        busy_tables, database_clock_ahead, database_connections, database_retry, database_up,
+        oldest_due, oldest_snapshot, partitions, queued, replays, snapshot_holders, statistics_lag,
+        table_rows, wal_position,
     },
     delivery::{
         claimed, dead, deferred, handed_over, in_memory, leases_lost, parked, released, replayed,

@@ -14,10 +14,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
 use self::postgres::Pins;
-use crate::{db, engine::Engine, metrics, statistics};
+use crate::{
+    clock::{self, Timestamp},
+    db,
+    engine::Engine,
+    metrics, statistics,
+};
 
 /// How often to look.
 pub const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -88,7 +94,7 @@ impl Observer {
 /// is away does.
 async fn read(engine: &Engine, scope: Scope, pins: Pins) -> Result<Pins, sqlx::Error> {
     let pool = &engine.db.api;
-    sqlx::query("select 1").execute(pool).await?;
+    read_clock(pool).await?;
     if scope == Scope::Process {
         return Ok(pins);
     }
@@ -101,6 +107,17 @@ async fn read(engine: &Engine, scope: Scope, pins: Pins) -> Result<Pins, sqlx::E
     told("Postgres' tables", postgres::read_tables(pool).await)?;
     let pins = told("snapshots", postgres::read_snapshots(pool, &pins, Instant::now()).await)?;
     Ok(pins.unwrap_or_default())
+}
+
+/// Reads the database's clock. Ours stood halfway between the question and the answer, or near it.
+async fn read_clock(pool: &PgPool) -> Result<(), sqlx::Error> {
+    // A first statement may have to connect, which is not a half of anything.
+    sqlx::query("select 1").execute(pool).await?;
+    let (asked_at, began) = (clock::now(), Instant::now());
+    let theirs: Timestamp = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?;
+    let ours = asked_at + began.elapsed() / 2;
+    metrics::database_clock_ahead((theirs - ours).as_seconds_f64());
+    Ok(())
 }
 
 fn told<T>(what: &str, read: Result<T, sqlx::Error>) -> Result<Option<T>, sqlx::Error> {

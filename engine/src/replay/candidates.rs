@@ -200,7 +200,9 @@ pub(super) async fn page(
                 select l.id, l.kind, l.subject,
                        case when $20 then relay.wants(s.connection, l) end as is_wanted
                 from relay.event_log l
-                where l.category = 'product' and l.organization_id = $1 and l.id = d.event_id limit 1
+                where l.category = 'product' and l.organization_id = $1 and l.id = d.event_id
+                  and l.erased_at is null
+                limit 1
             ) e on true
             where d.status = any($10::text[])
               and (d.is_waiting or last.recorded_at <= $5)

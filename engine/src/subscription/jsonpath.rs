@@ -41,12 +41,15 @@ fn write_list(path: &mut String, nodes: &[Node], between: &str) {
 
 fn write_test(path: &mut String, field: &Field, test: &Test) {
     let field = accessor(field);
+    let is = |scalar| format!("{field} == {}", literal(scalar));
+    // The field is named and found once: there may be a hundred values, and a hundred lists of them.
     let is_one_of = |scalars: &mut dyn Iterator<Item = String>| {
-        scalars.map(|scalar| format!("{field} == {scalar}")).collect::<Vec<_>>().join(" || ")
+        let each: Vec<String> = scalars.map(|scalar| format!("@ == {scalar}")).collect();
+        format!("exists({field} ? ({}))", each.join(" || "))
     };
     let (negated, predicate) = match test {
-        Test::Eq(scalar) => (false, is_one_of(&mut std::iter::once(literal(scalar)))),
-        Test::Ne(scalar) => (true, is_one_of(&mut std::iter::once(literal(scalar)))),
+        Test::Eq(scalar) => (false, is(scalar)),
+        Test::Ne(scalar) => (true, is(scalar)),
         Test::In(scalars) => (false, is_one_of(&mut scalars.iter().map(literal))),
         Test::AtLeast(level) => (false, is_one_of(&mut level.words_from().map(quote))),
         Test::Order(relation, limit) => {

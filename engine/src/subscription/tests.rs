@@ -82,11 +82,15 @@ fn conditions_compile_to_a_two_valued_jsonpath() {
     for (condition, path) in [
         (
             r#"{"field":"severity","at_least":"critical"}"#,
-            r#"strict exists($ ? (@."severity" == "critical" || @."severity" == "CRITICAL" || @."severity" == "Critical"))"#,
+            r#"strict exists($ ? (exists(@."severity" ? (@ == "critical" || @ == "CRITICAL" || @ == "Critical"))))"#,
         ),
         (
             r#"{"all":[{"field":"data.a-b.c","ne":"x\"y"},{"not":{"any":[{"field":"data.n","gte":-1.5},{"field":"source","exists":false}]}}]}"#,
             r#"strict (!exists($ ? (@."data"."a-b"."c" == "x\u0022y")) && !((exists($ ? (@."data"."n" >= -1.5)) || !exists($ ? (@."source" != null)))))"#,
+        ),
+        (
+            r#"{"field":"data.a.b","in":["x",2,true]}"#,
+            r#"strict exists($ ? (exists(@."data"."a"."b" ? (@ == "x" || @ == 2 || @ == true))))"#,
         ),
     ] {
         assert_eq!(Conditions::parse(&json(condition)).expect(condition).to_jsonpath(), path);
@@ -205,6 +209,38 @@ fn conditions_have_limits() {
     let long = json!({"field": "source", "in": vec!["x".repeat(TEXT_BYTES_MAX); IN_MAX]});
     let error = Conditions::parse(&long).expect_err("more than 32 KiB");
     assert_eq!(error.to_string(), "conditions: more than 32768 bytes of JSON");
+}
+
+/// I45: the heaviest condition that is taken compiles to a path of its own size, so that what Postgres
+/// does with it is bounded as the condition is; nothing in the language repeats, or looks for a pattern.
+#[test]
+fn i45_no_condition_grows_when_it_is_compiled() {
+    for condition in [deep_and_wide(), flat_and_wide()] {
+        let written = condition.to_string().len();
+        assert!(written > TOTAL_BYTES_MAX * 2 / 3, "heavy: {written}");
+        let path = Conditions::parse(&condition).expect("within the limits").to_jsonpath();
+        assert!(path.len() < 6 * TOTAL_BYTES_MAX, "{written} bytes became {}", path.len());
+    }
+    for operator in
+        ["like_regex", "regex", "matches", "$regex", "contains", "script", "custom_code"]
+    {
+        let condition = json!({"field": "data.s", operator: "(a+)+$"});
+        let refused = Conditions::parse(&condition).expect_err("no such operator");
+        assert!(refused.message.contains("is not one of eq, ne, in"), "{refused}");
+    }
+}
+
+/// The longest fields and as many values for each as there may be.
+fn deep_and_wide() -> Value {
+    let field = format!("data.{}", vec!["n".repeat(64); PATH_SEGMENTS_MAX].join("."));
+    let test = json!({"field": field, "in": vec![1; IN_MAX]});
+    let count = (TOTAL_BYTES_MAX - 16) / (test.to_string().len() + 1);
+    json!({"any": vec![test; count.min(NODES_MAX - 1)]})
+}
+
+/// As many parts and values as there may be, of a short field.
+fn flat_and_wide() -> Value {
+    json!({"any": vec![json!({"field": "data.a", "in": vec![1; IN_MAX]}); NODES_MAX - 1]})
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod deliveries;
 mod dev;
 mod doctor;
 mod emit;
+mod erase;
 mod health;
 mod migrate;
 mod projection;
@@ -55,6 +56,8 @@ enum Command {
     Projection(projection::Arguments),
     /// Seals stored secrets with the current key.
     Secrets(secrets::Arguments),
+    /// Erases an organization, or what names one person or thing, and keeps the accounts.
+    Erase(Box<erase::Arguments>),
     /// Looks at the settings, the database and the providers and says what to do.
     Doctor(doctor::Arguments),
     /// Asks a process whether it can work: for the health checks of containers.
@@ -81,6 +84,7 @@ impl Relay {
             Command::Replays(arguments) => replays::run(arguments).await,
             Command::Projection(arguments) => projection::run(&arguments).await,
             Command::Secrets(arguments) => secrets::run(&arguments).await,
+            Command::Erase(arguments) => erase::run(*arguments).await,
             Command::Doctor(arguments) => doctor::run(&arguments).await,
             Command::Health(arguments) => health::run(arguments).await,
             Command::Settings(arguments) => settings::run(&arguments),

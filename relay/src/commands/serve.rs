@@ -22,6 +22,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let traces = telemetry::start_traces(&settings)?;
     let engine = wiring::engine(&settings).await?;
     probes.watch(&engine);
+    wiring::leave_when_cut_off(&engine);
     let listener = wiring::listen(&settings).await?;
     tracing::info!(address = %listener.local_addr()?, "the API is listening");
     let serving = wiring::api(&settings, engine.clone(), listener, stop.clone());

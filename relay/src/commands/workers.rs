@@ -15,6 +15,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let traces = telemetry::start_traces(&settings)?;
     let engine = wiring::engine(&settings).await?;
     probes.watch(&engine);
+    wiring::leave_when_cut_off(&engine);
     wiring::wait_for_schema(&engine, &stop).await?;
     tracing::info!(
         concurrency = engine.config.worker_concurrency,

@@ -233,6 +233,13 @@ const OWN: &[Setting] = &[
     ),
     setting(
         Group::Delivery,
+        "RELAY_DNS_SERVERS",
+        "The name servers to look receivers up with, separated by commas, such as `10.0.0.2,10.0.0.3:5353`, \
+         in place of those of `/etc/resolv.conf`. They must know the public internet, the root included: \
+         by that Relay tells their failure, for which no delivery is charged, from a receiver's.",
+    ),
+    setting(
+        Group::Delivery,
         "RELAY_RETRY_SCHEDULE",
         "How long to wait after each failed attempt, separated by commas; ±20 % are drawn by lot. A \
          delivery is dead after the last one. Set but empty means no retry.",

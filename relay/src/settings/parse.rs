@@ -1,6 +1,6 @@
 //! What each kind of setting may say. The messages name the form expected, never what was found.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
@@ -102,6 +102,16 @@ pub(super) fn ratio(text: &str) -> Result<f64, Expected> {
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, Expected> {
     let networks: Result<_, _> = items(text).map(str::parse::<IpNet>).collect();
     networks.map_err(|_| "must be networks such as 10.0.0.0/8, separated by commas")
+}
+
+/// Addresses with a port, or without where it is that of DNS.
+pub(super) fn name_servers(text: &str) -> Result<Vec<SocketAddr>, Expected> {
+    let server = |item: &str| {
+        let plain = item.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        plain.or_else(|_| item.parse())
+    };
+    let servers: Result<_, _> = items(text).map(server).collect();
+    servers.map_err(|_| "must be IP addresses such as 10.0.0.2 or 10.0.0.2:53, separated by commas")
 }
 
 pub(super) fn yes_or_no(text: &str) -> Result<bool, Expected> {
@@ -245,6 +255,16 @@ mod tests {
         assert_eq!(parsed.len(), 3);
         for broken in ["10.0.0.0", "10.0.0.0/33", "localhost", "10.0.0.0/8;127.0.0.0/8"] {
             assert!(networks(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn name_servers_are_addresses_with_or_without_a_port() {
+        let parsed = name_servers("10.0.0.2, 10.0.0.3:5353,fd00::53,[fd00::54]:54");
+        let expected = ["10.0.0.2:53", "10.0.0.3:5353", "[fd00::53]:53", "[fd00::54]:54"];
+        assert_eq!(parsed, Ok(expected.map(|text| text.parse().expect("an address")).to_vec()));
+        for broken in ["dns.example", "10.0.0.2:", "10.0.0.2;10.0.0.3", "10.0.0.2:65536"] {
+            assert!(name_servers(broken).is_err(), "{broken}");
         }
     }
 

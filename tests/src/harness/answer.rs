@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{io::AsyncWriteExt as _, sync::watch};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::watch,
+};
 
 use super::wire::{Wire, response};
 
@@ -38,7 +41,7 @@ pub enum Answer {
     HalfClose,
     /// Something that is not HTTP.
     Gibberish,
-    /// Nothing, ever; the connection stays open.
+    /// Nothing, ever; the connection stays open until the other side closes it.
     Silence,
 }
 
@@ -75,6 +78,16 @@ impl Answer {
                 Self::Reply { status, headers, body: body.into() }
             }
             other => other,
+        }
+    }
+
+    /// Whether it accepts a delivery, if it is heard.
+    pub(crate) fn accepts(&self) -> bool {
+        match self {
+            Self::Reply { status, .. } => (200..300).contains(status),
+            Self::Later(_, next) | Self::Held(next) => next.accepts(),
+            Self::Endless => true,
+            _ => false,
         }
     }
 
@@ -161,7 +174,8 @@ pub(crate) async fn give<W: Wire>(wire: &mut W, mut answer: Answer, stage: &Stag
                 return None;
             }
             Answer::Silence => {
-                std::future::pending::<()>().await;
+                // Until the other side has had enough of it.
+                let _ = wire.read(&mut [0]).await;
                 return None;
             }
         };

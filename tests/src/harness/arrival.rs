@@ -21,6 +21,9 @@ pub struct Arrival {
     pub headers: Vec<(String, String)>,
     /// The exact bytes.
     pub body: Bytes,
+    /// Whether what is set out for it to be answered accepts the delivery: whatever comes of that
+    /// answer, the same delivery has no need to come again.
+    pub accepts: bool,
     /// The status that was answered, once the last byte of the answer was written.
     pub answered: Option<u16>,
 }

@@ -1,4 +1,4 @@
-//! A database of its own for each world, on the Postgres that `DATABASE_URL` names.
+//! A database of its own for each world, on the Postgres that `DATABASE_URL` names or on its own.
 
 use std::str::FromStr;
 
@@ -6,6 +6,8 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, postgres::PgConnectOptions,
 };
 use url::Url;
+
+use super::walled::Roles;
 
 /// A fresh, empty database; it is dropped by [`Database::remove`].
 #[derive(Debug)]
@@ -20,8 +22,14 @@ impl Database {
     pub(crate) async fn create() -> Self {
         let text = std::env::var("DATABASE_URL")
             .expect("DATABASE_URL names a Postgres for the tests: `make test` starts one");
-        let mut url = Url::parse(&text).expect("DATABASE_URL is a URL");
-        let server = PgConnectOptions::from_str(&text).expect("DATABASE_URL is one of Postgres");
+        Self::create_on(&text).await
+    }
+
+    /// The same on another server.
+    pub(crate) async fn create_on(server_url: &str) -> Self {
+        let mut url = Url::parse(server_url).expect("DATABASE_URL is a URL");
+        let server =
+            PgConnectOptions::from_str(server_url).expect("DATABASE_URL is one of Postgres");
         let name = format!("world_{}_{:08x}", std::process::id(), rand::random::<u32>());
         execute(&server, format!("create database {name}")).await;
         url.set_path(&name);
@@ -79,6 +87,7 @@ impl Database {
 
     pub(crate) async fn remove(server: &PgConnectOptions, name: &str) {
         execute(server, format!("drop database if exists {name} with (force)")).await;
+        execute(server, Roles::of(name).drop_statement()).await;
     }
 
     pub(crate) fn server(&self) -> (PgConnectOptions, String) {

@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::receiver::Receiver;
+use super::{arrival::Arrival, receiver::Receiver};
 
 /// Events told apart by `data.marker`. Cheap to clone: clones keep the same account.
 #[derive(Clone, Debug, Default)]
@@ -19,18 +19,30 @@ struct Book {
     acknowledged: HashSet<String>,
 }
 
+/// What has arrived so far. Most tests need not know of it: see [`Ledger::tally`].
+#[derive(Debug, Default)]
+pub struct Arrived {
+    ids: HashMap<(String, String), Uuid>,
+    accepted: HashSet<Uuid>,
+    taken: HashSet<(String, String)>,
+    unexpected: Vec<(String, String)>,
+    duplicates: Vec<Uuid>,
+}
+
 /// The account compared with what arrived.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tally {
     /// Acknowledged, and never answered 2xx at that path: each is a broken promise.
     pub lost: Vec<(String, String)>,
     /// Arrived, and never sent by the test, or under a second delivery id.
     pub unexpected: Vec<(String, String)>,
-    /// Arrivals beyond the first of the same delivery that the receiver had answered 2xx or was
-    /// cut off from answering.
+    /// Arrivals of a delivery that the receiver had accepted before, or was about to accept when it
+    /// was cut off. What a receiver refused and gets again is none.
     pub duplicates: Vec<Uuid>,
     /// Deliveries that arrived at least once.
     pub arrived: usize,
+    /// Events that had to arrive.
+    pub promised: usize,
 }
 
 impl Ledger {
@@ -59,39 +71,75 @@ impl Ledger {
     /// Compares with what arrived, when every event goes to each of `paths` once.
     #[must_use]
     pub fn tally(&self, receiver: &Receiver, paths: &[&str]) -> Tally {
+        self.tally_of(&receiver.all(), paths)
+    }
+
+    /// The same where other paths are other accounts' own: what arrives there is not looked at.
+    #[must_use]
+    pub fn tally_at(&self, receiver: &Receiver, paths: &[&str]) -> Tally {
+        let arrivals: Vec<Arrival> =
+            paths.iter().flat_map(|path| receiver.arrivals(path)).collect();
+        self.tally_of(&arrivals, paths)
+    }
+
+    fn tally_of(&self, arrivals: &[Arrival], paths: &[&str]) -> Tally {
+        let mut arrived = Arrived::default();
+        self.read(&mut arrived, arrivals, paths);
+        self.compare(&arrived, paths)
+    }
+
+    /// Adds to what has arrived.
+    pub fn read(&self, arrived: &mut Arrived, arrivals: &[Arrival], paths: &[&str]) {
         let book = self.book();
-        let mut tally =
-            Tally { lost: Vec::new(), unexpected: Vec::new(), duplicates: Vec::new(), arrived: 0 };
-        let mut ids: HashMap<(String, String), Uuid> = HashMap::new();
-        let mut taken: HashSet<(String, String)> = HashSet::new();
-        for arrival in receiver.all() {
+        for arrival in arrivals {
             let (marker, id) = (arrival.marker(), arrival.delivery_id());
-            let key = (arrival.path.clone(), marker.clone());
-            let known = book.sent.contains(&marker) && paths.contains(&arrival.path.as_str());
-            match ids.get(&key) {
-                _ if !known => tally.unexpected.push(key.clone()),
-                Some(first) if *first != id => tally.unexpected.push(key.clone()),
-                Some(_) => tally.duplicates.push(id),
-                None => drop(ids.insert(key.clone(), id)),
+            let is_known = book.sent.contains(&marker) && paths.contains(&arrival.path.as_str());
+            let key = (arrival.path.clone(), marker);
+            if !is_known || *arrived.ids.entry(key.clone()).or_insert(id) != id {
+                arrived.unexpected.push(key.clone());
+            } else if arrived.accepted.contains(&id) {
+                arrived.duplicates.push(id);
+            }
+            if arrival.accepts {
+                arrived.accepted.insert(id);
             }
             if arrival.answered.is_some_and(|status| (200..300).contains(&status)) {
-                taken.insert(key);
+                arrived.taken.insert(key);
             }
         }
-        tally.arrived = ids.len();
-        for path in paths {
-            let lost = book
-                .acknowledged
-                .iter()
-                .map(|marker| ((*path).to_owned(), marker.clone()))
-                .filter(|key| !taken.contains(key));
-            tally.lost.extend(lost);
+    }
+
+    /// Compares with what has arrived so far.
+    #[must_use]
+    pub fn compare(&self, arrived: &Arrived, paths: &[&str]) -> Tally {
+        let book = self.book();
+        let due = |path: &&str| {
+            let path = (*path).to_owned();
+            book.acknowledged.iter().map(move |marker| (path.clone(), marker.clone()))
+        };
+        let lost = paths.iter().flat_map(due).filter(|key| !arrived.taken.contains(key));
+        Tally {
+            lost: lost.collect(),
+            unexpected: arrived.unexpected.clone(),
+            duplicates: arrived.duplicates.clone(),
+            arrived: arrived.ids.len(),
+            promised: book.acknowledged.len(),
         }
-        tally
     }
 }
 
 impl Tally {
+    /// Both accounts together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.lost.extend(other.lost);
+        self.unexpected.extend(other.unexpected);
+        self.duplicates.extend(other.duplicates);
+        self.arrived += other.arrived;
+        self.promised += other.promised;
+        self
+    }
+
     /// Nothing lost, nothing unexpected, and no more duplicates than `duplicates_max`.
     pub fn assert_kept(&self, duplicates_max: usize) {
         let few = |list: &[(String, String)]| list.iter().take(5).cloned().collect::<Vec<_>>();

@@ -106,6 +106,11 @@ impl Process {
         *child = spawn(&self.arguments, &self.environment, &self.log);
     }
 
+    /// A setting for its next start.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Where its metrics and its probes are.
     #[must_use]
     pub fn metrics_address(&self) -> &str {
@@ -155,6 +160,20 @@ impl Process {
         pages * 4096
     }
 
+    /// How many files it has open now: sockets, pipes and all else that has a descriptor.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.id());
+        fs::read_dir(path).expect("the process lives").count()
+    }
+
+    /// How many threads it has now.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        let path = format!("/proc/{}/task", self.id());
+        fs::read_dir(path).expect("the process lives").count()
+    }
+
     /// All that it has written so far, over all its lives.
     #[must_use]
     pub fn log(&self) -> String {
@@ -188,7 +207,7 @@ pub(crate) fn run(
 fn spawn(arguments: &[String], environment: &[(String, String)], log: &Path) -> Child {
     let log: File =
         OpenOptions::new().create(true).append(true).open(log).expect("a log can be written");
-    let mut command = Command::new(binary());
+    let mut command = Command::new(binary(environment));
     command
         .args(arguments)
         .env_clear()
@@ -202,8 +221,12 @@ fn spawn(arguments: &[String], environment: &[(String, String)], log: &Path) -> 
     command.spawn().expect("the binary can be run")
 }
 
-/// The binary under test: `RELAY_BIN`, or the one that was built beside this test.
-fn binary() -> PathBuf {
+/// The binary under test: `RELAY_BIN`, the world's own or everybody's, or the one that was built beside
+/// this test.
+fn binary(environment: &[(String, String)]) -> PathBuf {
+    if let Some((_, path)) = environment.iter().rfind(|(name, _)| name == "RELAY_BIN") {
+        return path.into();
+    }
     if let Some(path) = std::env::var_os("RELAY_BIN") {
         return path.into();
     }

@@ -25,6 +25,17 @@ struct State {
     scripts: HashMap<String, VecDeque<Answer>>,
     secrets: HashMap<String, Vec<String>>,
     arrivals: Vec<Arrival>,
+    /// How many were taken away before these.
+    taken: usize,
+}
+
+impl State {
+    fn answered(&mut self, index: usize, status: u16) {
+        let place = index.checked_sub(self.taken);
+        if let Some(arrival) = place.and_then(|place| self.arrivals.get_mut(place)) {
+            arrival.answered = Some(status);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +142,15 @@ impl Receiver {
         self.shared.state().arrivals.clone()
     }
 
+    /// Everything that has arrived, and forgets it: for tests that would else run out of memory. What
+    /// becomes of an answer that is still under way is not told.
+    #[must_use]
+    pub fn take_all(&self) -> Vec<Arrival> {
+        let mut state = self.shared.state();
+        state.taken += state.arrivals.len();
+        std::mem::take(&mut state.arrivals)
+    }
+
     /// Waits until at least `count` requests have arrived on a path, and gives them.
     pub async fn wait_for(&self, path: &str, count: usize) -> Vec<Arrival> {
         wait_until(&format!("{count} requests on {path}"), LONG, || async {
@@ -212,13 +232,14 @@ async fn serve<W: Wire>(mut wire: W, shared: Arc<Shared>) {
                 return;
             }
         };
-        let arrival = Arrival {
+        let mut arrival = Arrival {
             at: Instant::now(),
             wall: chrono::Utc::now(),
             method: request.method,
             path: request.path,
             headers: request.headers,
             body: request.body,
+            accepts: true,
             answered: None,
         };
         let (index, answer) = {
@@ -228,11 +249,12 @@ async fn serve<W: Wire>(mut wire: W, shared: Arc<Shared>) {
                 0 | 1 => script.front().cloned().unwrap_or_else(Answer::ok),
                 _ => script.pop_front().unwrap_or_else(Answer::ok),
             });
+            arrival.accepts = answer.accepts();
             state.arrivals.push(arrival);
-            (state.arrivals.len() - 1, answer)
+            (state.taken + state.arrivals.len() - 1, answer)
         };
         match give(&mut wire, answer, &shared.stage).await {
-            Some(status) => shared.state().arrivals[index].answered = Some(status),
+            Some(status) => shared.state().answered(index, status),
             None => return,
         }
     }

@@ -22,3 +22,15 @@ where
         pause = (pause * 2).min(Duration::from_millis(100));
     }
 }
+
+/// Waits for something where nobody can `await`: on a thread of its own, since a runtime cannot wait
+/// inside another one.
+pub(crate) fn on_a_runtime<T: Default + Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    let waiting = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime can be had").block_on(work)
+    });
+    waiting.join().unwrap_or_default()
+}

@@ -1,177 +1,28 @@
 //! Everything around one test: a database, processes, a receiver; made and cleared away.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::ExitStatus,
-    sync::{Arc, LazyLock},
-};
+mod builder;
+
+use std::{fs, path::PathBuf, process::ExitStatus, sync::Arc};
 
 use mock_providers::MockProviders;
-use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
 
+pub use self::builder::WorldBuilder;
 use super::{
-    client::{Keys, Relay},
+    client::Relay,
     database::Database,
     fault_proxy::FaultProxy,
+    own_postgres::OwnPostgres,
     process::{self, Process, free_port},
     receiver::Receiver,
-    wait::{LONG, wait_until},
+    wait::{LONG, on_a_runtime, wait_until},
+    walled::Roles,
 };
-
-/// How many worlds may exist at once: more would only slow each other down.
-const WORLDS_MAX: usize = 3;
-static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(WORLDS_MAX)));
-
-/// How a world is to be.
-#[derive(Debug, Default)]
-pub struct WorldBuilder {
-    apis: usize,
-    workers: usize,
-    through_proxy: bool,
-    with_providers: bool,
-    environment: Vec<(String, String)>,
-    /// Migrations only; no process is started.
-    is_bare: bool,
-    /// Whether each API process delivers as well.
-    together: bool,
-}
-
-impl WorldBuilder {
-    /// How many `relay api` processes; one by default.
-    #[must_use]
-    pub fn api(mut self, count: usize) -> Self {
-        self.apis = count;
-        self
-    }
-
-    /// How many `relay workers` processes; one by default.
-    #[must_use]
-    pub fn workers(mut self, count: usize) -> Self {
-        self.workers = count;
-        self
-    }
-
-    /// `relay serve` in place of API and workers: one process that does both.
-    #[must_use]
-    pub fn together(mut self) -> Self {
-        (self.workers, self.together) = (0, true);
-        self
-    }
-
-    /// A setting for every process, instead of the world's own.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// The processes reach Postgres through [`World::proxy`].
-    #[must_use]
-    pub fn through_proxy(mut self) -> Self {
-        self.through_proxy = true;
-        self
-    }
-
-    /// Pretended providers, known to every process: [`World::mocks`].
-    #[must_use]
-    pub fn providers(mut self) -> Self {
-        self.with_providers = true;
-        self
-    }
-
-    /// Makes it, and waits until every process is ready.
-    pub async fn start(self) -> World {
-        let room = ROOM.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let database = Database::create().await;
-        let log_dir = std::env::temp_dir().join(format!("relay-tests-{}", database.server().1));
-        fs::create_dir_all(&log_dir).expect("the temporary directory can be written");
-        let receiver = Arc::new(Receiver::start().await);
-        let proxy = match self.through_proxy {
-            true => Some(FaultProxy::start(database.upstream()).await),
-            false => None,
-        };
-        let keys = Arc::new(Keys::random());
-        let mut environment = settings(&keys);
-        let database_url = match &proxy {
-            Some(proxy) => database.url_through(proxy.port()),
-            None => database.url(),
-        };
-        environment.push(("DATABASE_URL".to_owned(), database_url));
-        // Ports are chosen here, so that a process that starts again is found where it was.
-        let ports: Vec<u16> = (0..self.apis).map(|_| free_port()).collect();
-        let base_urls: Vec<String> =
-            ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
-        let mocks = match self.with_providers {
-            true => Some(MockProviders::start().await),
-            false => None,
-        };
-        if let (Some(mocks), Some(relay_url)) = (&mocks, base_urls.first()) {
-            mocks.set_relay_url(relay_url);
-            environment.extend(mocks.settings());
-            environment.push(("BACKEND_URL".to_owned(), relay_url.clone()));
-            environment.push(("FRONTEND_URL".to_owned(), FRONTEND_URL.to_owned()));
-        }
-        environment.extend(self.environment);
-        let relay = Relay::new(base_urls, keys, receiver.clone());
-        let mut world = World {
-            relay,
-            receiver,
-            mocks,
-            apis: Vec::new(),
-            workers: Vec::new(),
-            together: self.together,
-            proxy,
-            environment,
-            database,
-            log_dir,
-            _room: room,
-        };
-        if !self.is_bare {
-            let (status, log) = world.run("migrate", &["migrate"]).await;
-            assert!(status.success(), "relay migrate ended with {status}:\n{log}");
-        }
-        for (index, port) in ports.into_iter().enumerate() {
-            let api = world.new_api(index, port);
-            world.apis.push(api);
-        }
-        for _ in 0..self.workers {
-            world.add_worker(&[]);
-        }
-        world.wait_ready().await;
-        world
-    }
-
-    /// An empty database without even the schema, and no processes.
-    pub async fn bare(mut self) -> World {
-        (self.apis, self.workers, self.is_bare) = (0, 0, true);
-        self.start().await
-    }
-}
 
 /// Where the frontend is, in worlds with providers: nobody goes there.
 pub const FRONTEND_URL: &str = "http://frontend.example";
-
-/// The settings of every process.
-fn settings(keys: &Keys) -> Vec<(String, String)> {
-    [
-        ("RELAY_SERVICE_KEY", keys.service_key.as_str()),
-        ("RELAY_ENCRYPTION_KEY", &keys.encryption_key),
-        ("SUPABASE_JWT_SECRET", &keys.jwt_secret),
-        ("RELAY_MEMBERSHIP", "claims"),
-        ("RELAY_ALLOW_HTTP", "true"),
-        ("RELAY_ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8"),
-        ("RELAY_RETRY_SCHEDULE", "300ms,300ms,300ms"),
-        ("RELAY_LEASE", "5s"),
-        ("RELAY_WORKER_CONCURRENCY", "32"),
-        ("RELAY_DATABASE_CONNECTIONS", "16"),
-        ("NO_COLOR", "1"),
-        ("RUST_LOG", "info,engine=debug,workers=debug,api=debug,relay=debug"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
-}
 
 /// One test's own Relay.
 #[derive(Debug)]
@@ -190,6 +41,7 @@ pub struct World {
     mocks: Option<MockProviders>,
     environment: Vec<(String, String)>,
     database: Database,
+    own_postgres: Option<OwnPostgres>,
     log_dir: PathBuf,
     _room: OwnedSemaphorePermit,
 }
@@ -198,12 +50,42 @@ impl World {
     /// One API and one worker process, unless it says otherwise.
     #[must_use]
     pub fn builder() -> WorldBuilder {
-        WorldBuilder { apis: 1, workers: 1, ..WorldBuilder::default() }
+        WorldBuilder::usual()
     }
 
     /// One API and one worker process with the usual settings.
     pub async fn start() -> Self {
         Self::builder().start().await
+    }
+
+    /// Every process that starts from now on has a login that owns nothing.
+    async fn build_walls(&mut self) {
+        let roles = Roles::of(&self.database.server().1);
+        let walled = roles.admit(self.sql(), &self.process_url()).await;
+        self.set_env("DATABASE_URL", &walled);
+    }
+
+    /// What a process that starts now connects with.
+    #[must_use]
+    pub fn process_url(&self) -> String {
+        let is_url = |(name, _): &&(String, String)| name == "DATABASE_URL";
+        let url = self.environment.iter().rfind(is_url).map(|(_, url)| url.clone());
+        url.expect("every world has one")
+    }
+
+    /// A session as a process has it while it answers a request for this organization, or for nobody yet.
+    pub async fn as_request(&self, org: Option<Uuid>) -> PgConnection {
+        let mut session = self.sql().acquire().await.expect("the database answers").detach();
+        let roles = Roles::of(&self.database.server().1);
+        sqlx::query(
+            "select set_config('role', $1, false), set_config('relay.organization', $2, false)",
+        )
+        .bind(roles.requests)
+        .bind(org.map(|org| org.to_string()).unwrap_or_default())
+        .execute(&mut session)
+        .await
+        .expect("this world was built with walled()");
+        session
     }
 
     /// The world's database, seen directly.
@@ -230,10 +112,21 @@ impl World {
         self.proxy.as_ref().expect("this world was built with through_proxy()")
     }
 
+    /// The world's own Postgres, if it was built with one.
+    #[must_use]
+    pub fn postgres(&self) -> &OwnPostgres {
+        self.own_postgres.as_ref().expect("this world was built with own_postgres()")
+    }
+
     /// The pretended providers, if the world was built with them.
     #[must_use]
     pub fn mocks(&self) -> &MockProviders {
         self.mocks.as_ref().expect("this world was built with providers()")
+    }
+
+    /// A setting for whatever starts from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Waits until every process that runs is ready.
@@ -327,6 +220,9 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let failed = std::thread::panicking();
+        if let Some(own) = &self.own_postgres {
+            own.thaw();
+        }
         if failed {
             let (server, name) = self.database.server();
             for line in on_a_runtime(async move { Database::describe(&server, &name).await }) {
@@ -341,8 +237,11 @@ impl Drop for World {
         if failed || !leaks.is_empty() || !unverified.is_empty() || refused.is_err() {
             self.print_logs();
         }
-        let (server, name) = self.database.server();
-        on_a_runtime(async move { Database::remove(&server, &name).await });
+        // What lies in a Postgres of its own goes with it.
+        if self.own_postgres.is_none() {
+            let (server, name) = self.database.server();
+            on_a_runtime(async move { Database::remove(&server, &name).await });
+        }
         let _ = fs::remove_dir_all(&self.log_dir);
         if !failed {
             assert!(leaks.is_empty(), "secrets in the log: {leaks:?}");
@@ -350,14 +249,4 @@ impl Drop for World {
             assert!(refused.is_ok(), "requests that a provider would refuse:\n{refused:?}");
         }
     }
-}
-
-/// Waits for something where nobody can `await`: on a thread of its own, since a runtime cannot wait
-/// inside another one.
-fn on_a_runtime<T: Default + Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    let waiting = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be had").block_on(work)
-    });
-    waiting.join().unwrap_or_default()
 }

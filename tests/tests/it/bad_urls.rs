@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 /// A world as in production: nothing private is opened, `http://` is refused.
-fn strict() -> WorldBuilder {
+pub(crate) fn strict() -> WorldBuilder {
     World::builder()
         .env("RELAY_ALLOW_PRIVATE_NETWORKS", "")
         .env("RELAY_ALLOW_HTTP", "")

@@ -1,7 +1,7 @@
 //! Connections that are removed, paused, renewed or gone while deliveries are promised to them.
 
 use serde_json::json;
-use tests::{Answer, LONG, World, event, new_id, wait_until};
+use tests::{Answer, LONG, Outcome, World, event, new_id, wait_until};
 use uuid::Uuid;
 
 use crate::delivery::{found, history};
@@ -98,6 +98,12 @@ async fn f28_what_waits_in_a_worker_obeys_a_new_secret_and_a_removal() {
     assert_eq!(world.receiver.count("/removed"), 0);
     let cancelled = world.relay.deliveries_where(org, "status=cancelled").await;
     assert_eq!(cancelled.len(), 1, "{cancelled:?}");
+    Outcome::of(
+        "F28",
+        "a secret is renewed and a webhook removed while deliveries wait in a worker",
+    )
+    .measured("requests signed by the old secret, or to the removed one", 0)
+    .kept(0);
 }
 
 /// B8: a paused connection is not called; what it missed is listed and can be replayed.

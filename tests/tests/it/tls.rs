@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use reqwest::Method;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -137,6 +138,36 @@ async fn i36_a_good_certificate_is_served_and_each_bad_one_is_told_apart() {
         assert!(receiver.connections() >= 1, "{what}: the handshake was tried");
         assert!(receiver.all().is_empty(), "{what}: something was sent all the same");
     }
+}
+
+/// I36: nobody can ask us to look away: what would say so is no setting, and changes nothing.
+#[tokio::test]
+async fn i36_no_endpoint_can_switch_verification_off() {
+    let scratch = Scratch::new();
+    let world = trusting(&scratch, &authority("trusted").pem()).await;
+    let bad = receiver(params("localhost"), None).await;
+    let url = format!("https://localhost:{}/hook", bad.port());
+    let org = new_id();
+    let hook = world.relay.create_custom(org, &url).await;
+    for name in ["verify_ssl", "verify_tls", "skip_verify", "insecure", "insecure_skip_verify"] {
+        let custom = format!("/api/integrations/organizations/{org}/custom-integrations");
+        for value in [true, false] {
+            let mut body = json!({ "name": "X", "type": "notification", "webhook_url": url });
+            body[name] = value.into();
+            world.relay.admin(org, Method::POST, &custom, Some(&body)).await;
+            world.relay.change(org, hook.id, &json!({ name: value })).await;
+        }
+    }
+    world.relay.emit(&event(org, "a.b", json!({ "marker": "tls" }))).await;
+    world.run_until_idle().await;
+    let deliveries = world.relay.deliveries(org).await;
+    assert!(!deliveries.is_empty());
+    for delivery in deliveries {
+        let id = delivery["id"].as_str().and_then(|id| id.parse().ok()).expect("a UUID");
+        let attempts = world.relay.delivery(org, id).await["attempt_list"].clone();
+        assert_eq!(attempts[0]["error_class"], "tls_untrusted", "{attempts}");
+    }
+    assert!(bad.all().is_empty(), "something was sent all the same");
 }
 
 /// I36: a certificate signed with SHA-1 is worth nothing, though a trusted authority made it.

@@ -153,8 +153,8 @@ fn judge_privileges(lacking: &[String]) -> Finding {
         named = format!("{named} and {} more", lacking.len() - NAMED);
     }
     Finding::bad("privileges", format!("lacking: {named}")).advice(
-        "grant them, or run everything as the role that migrates: the workers make and drop \
-         partitions, which only the owner can (docs/operations.md, Roles and grants)",
+        "grant them, run everything as the role that migrates, or have its owner admit this one: \
+         `select relay.admit('…', 'processes')` (docs/operations.md, Roles and grants)",
     )
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
-use tests::{Answer, Flow, Ledger, Receiver, World, event, new_id, wait_until};
+use tests::{Answer, Flow, Ledger, Load, Receiver, World, event, new_id, wait_until};
 use uuid::Uuid;
 
 use super::{
@@ -12,7 +12,6 @@ use super::{
     root, text,
     watch::Watch,
 };
-use crate::faults::Load;
 
 /// Receivers that go down together: more than one alert's threshold.
 const DOWN: usize = 12;

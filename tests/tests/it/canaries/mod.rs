@@ -1,7 +1,7 @@
 //! Secrets that were planted everywhere, looked for everywhere else: while all that can succeed does,
 //! and all that can fail does, with the log at its finest.
 
-mod forms;
+pub(crate) mod forms;
 
 use mock_providers::{Answer as MockAnswer, Matcher};
 use reqwest::{Method, RequestBuilder};

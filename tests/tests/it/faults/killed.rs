@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tests::{Answer, Flow, LONG, Ledger, World, new_id, wait_until};
+use tests::{Answer, Flow, LONG, Ledger, Load, World, new_id, wait_until};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{LEASE, Load, SLACK, emit_all, emit_some, found, leased, owned_evenly, owner_of};
+use super::{LEASE, SLACK, emit_all, emit_some, found, leased, owned_evenly, owner_of};
 
 /// F1, B35: what a killed worker held is taken over; nothing is lost, and only that may come twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,12 +48,15 @@ async fn f1_one_of_three_workers_is_killed_under_load() {
         (left == 0).then_some(())
     })
     .await;
-    assert!(killed_at.elapsed() < LEASE + SLACK, "resumed after {:?}", killed_at.elapsed());
+    let resumed = killed_at.elapsed();
+    assert!(resumed < LEASE + SLACK, "resumed after {resumed:?}");
     load.end().await;
     world.run_until_idle().await;
-    let tally = ledger.tally(&world.receiver, &PATHS);
-    println!("{} delivered, {} twice", tally.arrived, tally.duplicates.len());
-    tally.assert_kept(CONCURRENCY);
+    ledger
+        .tally(&world.receiver, &PATHS)
+        .outcome("F1", "one of three workers is killed under load")
+        .recovered(resumed)
+        .kept(CONCURRENCY);
 }
 
 /// F2: everybody is killed; those who come later find the backlog and work it off in due order.
@@ -97,11 +100,14 @@ async fn f2_all_workers_are_killed_and_started_again() {
     for worker in &world.workers {
         worker.restart();
     }
+    let restarted_at = Instant::now();
     world.wait_ready().await;
     world.run_until_idle().await;
     let tally = ledger.tally(&world.receiver, &["/hook"]);
-    println!("{} delivered, {} twice", tally.arrived, tally.duplicates.len());
-    tally.assert_kept(WORKERS * CONCURRENCY);
+    tally
+        .outcome("F2", "all workers are killed, and started again after the backlog has waited")
+        .recovered(restarted_at.elapsed())
+        .kept(WORKERS * CONCURRENCY);
     // In due order, but for what several hands do at once, and what first had to time out.
     let order: Vec<usize> = world.receiver.arrivals("/hook")[before..]
         .iter()
@@ -159,11 +165,15 @@ async fn f3_killed_between_the_answer_and_its_record() {
     }
     tx.rollback().await.expect("it rolls back");
     world.workers[0].restart();
+    let restarted_at = Instant::now();
     let arrivals = world.receiver.wait_for("/hook", HELD * 2).await;
     world.run_until_idle().await;
 
     let tally = ledger.tally(&world.receiver, &["/hook"]);
-    tally.assert_kept(HELD);
+    tally
+        .outcome("F3", "a worker is killed between the receiver's 200 and its record")
+        .recovered(restarted_at.elapsed())
+        .kept(HELD);
     let sorted = |mut ids: Vec<Uuid>| {
         ids.sort();
         ids
@@ -196,7 +206,8 @@ async fn b35_a_killed_workers_deliveries_are_made_by_another_in_bounded_time() {
     let killed_at = Instant::now();
     world.add_worker(&[]);
     let arrivals = world.receiver.wait_for("/hook", 3).await;
-    assert!(killed_at.elapsed() < LEASE + SLACK, "resumed after {:?}", killed_at.elapsed());
+    let resumed = killed_at.elapsed();
+    assert!(resumed < LEASE + SLACK, "resumed after {resumed:?}");
     world.run_until_idle().await;
     let again = arrivals.iter().filter(|a| a.delivery_id() == first.delivery_id()).count();
     assert_eq!(again, 2, "the one that was on its way comes twice, under its id");
@@ -207,7 +218,11 @@ async fn b35_a_killed_workers_deliveries_are_made_by_another_in_bounded_time() {
     world.relay.emit(&found(org, "after")).await;
     world.run_until_idle().await;
     assert_eq!(world.receiver.count("/hook"), 4);
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(1);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("B35", "a worker is killed before it sends, while it sends, and after the record")
+        .recovered(resumed)
+        .kept(1);
 }
 
 /// B35: while nothing can be recorded, a worker stops sending instead of sending what it would have
@@ -241,8 +256,14 @@ async fn b35_a_worker_that_cannot_settle_stops_sending() {
     .await;
     assert!(sent <= CONCURRENCY * 4, "{sent} requests went out that nothing has recorded");
     tx.rollback().await.expect("it rolls back");
+    let unlocked_at = Instant::now();
     world.run_until_idle().await;
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(0);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("B35", "nothing can be recorded: a worker stops sending")
+        .recovered(unlocked_at.elapsed())
+        .measured("sent without a record", sent)
+        .kept(0);
 }
 
 /// F6: the API is killed after its commit and before its answer; asking again is the same event.
@@ -288,5 +309,8 @@ async fn f6_killed_between_the_commit_and_the_answer() {
     ledger.acknowledged("one");
     world.add_worker(&[]);
     world.run_until_idle().await;
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(0);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F6", "the API is killed between the commit and its answer; the core asks again")
+        .kept(0);
 }

@@ -31,7 +31,10 @@ async fn f25_b39_an_event_that_panics_is_quarantined_and_its_siblings_flow() {
     world.relay.replay(org, id).await.expect(202);
     world.run_until_idle().await;
     ledger.acknowledged("poison");
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(0);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F25", "an event makes its handler panic; once mended it is replayed")
+        .kept(0);
 }
 
 /// F25, B39: an event that takes the whole process down is quarantined; its siblings are not blamed.
@@ -64,7 +67,10 @@ async fn f25_b39_an_event_that_aborts_the_process_is_quarantined_alone() {
     assert_eq!((&dead[0]["reason"], &dead[0]["event_id"]), (&json!("poison"), &json!(poison)));
     assert_eq!(dead[0]["connection_id"], json!(hook.id));
     // What was under way at a crash may come again: at most all of them, each time.
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(crashes * SIBLINGS);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F25", "an event takes the whole process down, three times")
+        .kept(crashes * SIBLINGS);
 }
 
 /// B39: a delivery whose event is no longer kept is given up on at once, and holds nobody up.

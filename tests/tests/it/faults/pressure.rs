@@ -1,28 +1,21 @@
-//! Receivers that hang, fail, ask for peace or are flooded, and what that means for them and for others.
+//! Receivers that fail, ask for peace or come back, and what that means for them.
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use tests::{Answer, Arrival, LONG, Relay, World, WorldBuilder, new_id, wait_until};
+use serde_json::json;
+use tests::{Answer, Arrival, LONG, Ledger, Relay, World, new_id, wait_until};
 use uuid::Uuid;
 
-use super::found;
+use super::emit_noted;
 
 /// How exact the receiver's clock is at best on a busy machine.
 const BLUR: Duration = Duration::from_millis(100);
 /// Deliveries wait for their retries in vain.
 const NO_RETRY: &str = "1h";
 
-/// At most four requests to a connection, eight to an organization, sixteen in all.
-fn small() -> WorldBuilder {
-    World::builder().env("RELAY_WORKER_CONCURRENCY", "16").env("RELAY_CONNECTION_CONCURRENCY", "4")
-}
-
+/// Emits events of which nobody keeps account.
 async fn emit_each(relay: &Relay, org: Uuid, name: &str, count: usize) {
-    let events: Vec<Value> = (0..count).map(|n| found(org, &format!("{name}-{n}"))).collect();
-    for some in events.chunks(500) {
-        relay.emit_batch(some).await;
-    }
+    emit_noted(relay, &Ledger::default(), org, name, count).await;
 }
 
 /// How many of the arrivals before each were still unanswered when it came, itself counted.
@@ -199,91 +192,6 @@ async fn b30_who_waits_hears_that_its_settings_changed() {
     assert_eq!((world.receiver.count("/slow"), world.receiver.count("/busy")), (2, 1));
 }
 
-/// F17: who hangs holds no more than its share, and the others' deliveries all arrive meanwhile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f17_one_that_hangs_keeps_nobody_waiting() {
-    let world = small().start().await;
-    let org = new_id();
-    world.receiver.answer("/hangs", [Answer::ok().held()]);
-    for path in ["/hangs", "/a", "/b", "/c"] {
-        world.relay.create_custom(org, &world.receiver.url(path)).await;
-    }
-    emit_each(&world.relay, org, "n", 100).await;
-    for path in ["/a", "/b", "/c"] {
-        world.receiver.wait_for(path, 100).await;
-    }
-    assert_eq!(world.receiver.count("/hangs"), 4, "as many as one may have under way");
-    world.receiver.release();
-    world.run_until_idle().await;
-    assert_eq!(world.receiver.count("/hangs"), 100);
-}
-
-/// F17: nor do twelve of one organization: together they have half of all places.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f17_many_that_hang_keep_no_other_organization_waiting() {
-    let world = small().start().await;
-    let (stuck, other) = (new_id(), new_id());
-    let paths: Vec<String> = (0..12).map(|n| format!("/hangs/{n}")).collect();
-    for path in &paths {
-        world.receiver.answer(path, [Answer::ok().held()]);
-        world.relay.create_custom(stuck, &world.receiver.url(path)).await;
-    }
-    world.relay.create_custom(other, &world.receiver.url("/well")).await;
-    let hanging = || paths.iter().map(|path| world.receiver.count(path)).sum::<usize>();
-    emit_each(&world.relay, stuck, "stuck", 20).await;
-    wait_until("half of the places to hang", LONG, || async { (hanging() >= 8).then_some(()) })
-        .await;
-    for n in 0..20 {
-        world.relay.emit(&found(other, &format!("well-{n}"))).await;
-        world.receiver.wait_for("/well", n + 1).await;
-    }
-    assert_eq!(hanging(), 8, "no more than half of the places, whatever they wait for");
-    world.receiver.release();
-    world.run_until_idle().await;
-    assert_eq!(hanging(), 12 * 20);
-}
-
-/// F18: one organization floods through many connections; another's events overtake the flood.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f18_a_flood_of_one_organization_delays_no_other() {
-    const CONNECTIONS: usize = 20;
-    const EVENTS: usize = 200;
-    /// Deliveries of the flood that may go before one of the others: what is claimed already, and
-    /// what one search for all that is ready brings.
-    const BEFORE_MAX: usize = 400;
-    let world = small().start().await;
-    let (loud, quiet) = (new_id(), new_id());
-    for n in 0..CONNECTIONS {
-        let url = world.receiver.url(&format!("/loud?{n}"));
-        world
-            .receiver
-            .answer(&format!("/loud?{n}"), [Answer::ok().after(Duration::from_millis(20))]);
-        world.relay.create_custom(loud, &url).await;
-    }
-    world.relay.create_custom(quiet, &world.receiver.url("/quiet")).await;
-    let flooded =
-        || world.receiver.all().iter().filter(|arrival| arrival.path.starts_with("/loud")).count();
-    emit_each(&world.relay, loud, "loud", EVENTS).await;
-    wait_until("the flood", LONG, || async { (flooded() > 50).then_some(()) }).await;
-    let mut before = Vec::new();
-    for n in 0..15 {
-        let from = flooded();
-        world.relay.emit(&found(quiet, &format!("quiet-{n}"))).await;
-        world.receiver.wait_for("/quiet", n + 1).await;
-        before.push(flooded() - from);
-    }
-    assert!(before.iter().all(|count| *count <= BEFORE_MAX), "so many went before: {before:?}");
-    assert!(flooded() < CONNECTIONS * EVENTS, "the flood was over");
-    let half = wait_until("half of the flood", 4 * LONG, || async {
-        (flooded() >= CONNECTIONS * EVENTS / 2).then(|| world.receiver.all())
-    })
-    .await;
-    // And within the flood all connections take turns.
-    let of = |n| half.iter().filter(|arrival| arrival.path == format!("/loud?{n}")).count();
-    let counts: Vec<usize> = (0..CONNECTIONS).map(of).collect();
-    assert!(counts.iter().all(|count| *count >= EVENTS / 4), "{counts:?}");
-}
-
 /// F19: who comes back is not overrun: few at first, what is new before what is old, no second fall.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f19_who_comes_back_is_not_overrun() {
@@ -296,7 +204,8 @@ async fn f19_who_comes_back_is_not_overrun() {
     let org = new_id();
     world.receiver.answer("/hook", [Answer::status(500)]);
     world.relay.create_custom(org, &world.receiver.url("/hook")).await;
-    emit_each(&world.relay, org, "old", 400).await;
+    let ledger = Ledger::default();
+    emit_noted(&world.relay, &ledger, org, "old", 400).await;
     let failed = settled_count(&world, "/hook", Duration::from_millis(400)).await;
     assert!(failed <= 26, "{failed} requests to one that is down");
     // An hour passes.
@@ -304,9 +213,11 @@ async fn f19_who_comes_back_is_not_overrun() {
         .execute(world.sql())
         .await
         .expect("the database answers");
-    emit_each(&world.relay, org, "new", 100).await;
+    emit_noted(&world.relay, &ledger, org, "new", 100).await;
     world.receiver.answer("/hook", [Answer::ok().after(TOOK)]);
+    let back_at = Instant::now();
     world.run_until_idle().await;
+    let recovered = back_at.elapsed();
 
     let arrivals = world.receiver.arrivals("/hook");
     let first = arrivals.iter().position(|a| a.answered == Some(200)).expect("it came back");
@@ -324,6 +235,11 @@ async fn f19_who_comes_back_is_not_overrun() {
         .await
         .expect("the database answers");
     assert_eq!(openings, 0, "no second opening, and nothing left to remember");
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F19", "a receiver comes back after an hour, with a backlog")
+        .recovered(recovered)
+        .kept(0);
 }
 
 /// F21: whoever asks for peace is heard, in any spelling and within reason, for all of its deliveries.
@@ -354,7 +270,8 @@ async fn f21_whoever_asks_for_peace_gets_it() {
     }
     world.receiver.answer("/absurd", [with(503, &Some("99999999999".to_owned())), Answer::ok()]);
     let absurd = world.relay.create_custom(org, &world.receiver.url("/absurd")).await;
-    emit_each(&world.relay, org, "n", 3).await;
+    let ledger = Ledger::default();
+    emit_noted(&world.relay, &ledger, org, "n", 3).await;
     for (path, _, _, least) in &asked {
         let arrivals = world.receiver.wait_for(path, 4).await;
         let waited = gap(&arrivals, 0);
@@ -385,4 +302,13 @@ async fn f21_whoever_asks_for_peace_gets_it() {
     .expect("the database answers");
     assert_eq!(tried.iter().map(|(attempt, _)| *attempt).collect::<Vec<_>>(), [1, 0, 0]);
     assert!((23.0..=29.0).contains(&tried[0].1), "due again in {} hours", tried[0].1);
+    wait_until("all others to be settled", LONG, || async {
+        (world.outbox_len().await == 3).then_some(())
+    })
+    .await;
+    let paths: Vec<&str> = asked.iter().map(|(path, ..)| *path).collect();
+    ledger
+        .tally_at(&world.receiver, &paths)
+        .outcome("F21", "receivers answer 429 and 503 with every kind of Retry-After")
+        .kept(0);
 }

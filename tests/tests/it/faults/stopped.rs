@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{Answer, LONG, Ledger, World, new_id, wait_until};
+use tests::{Answer, LONG, Ledger, Load, World, new_id, wait_until};
 
-use super::{Load, emit_all, found, leased};
+use super::{emit_all, found, leased};
 
 /// F4, B38: asked to end, a worker finishes what it began and hands the rest back at once, uncounted.
 #[tokio::test]
@@ -47,9 +47,14 @@ async fn f4_b38_sigterm_lets_what_is_under_way_finish_and_hands_the_rest_back() 
     assert_eq!(leased(&world).await, 0);
     assert_eq!(world.receiver.count("/hook"), CONCURRENCY, "what was under way, and no more");
 
+    let ended = asked_at.elapsed();
     world.workers[0].restart();
     world.run_until_idle().await;
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(0);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F4", "a worker with requests under way is asked to end (SIGTERM)")
+        .recovered(ended)
+        .kept(0);
     assert!(world.receiver.arrivals("/hook").iter().all(|arrival| arrival.attempt() == 1));
 }
 
@@ -81,7 +86,10 @@ async fn f4_b38_a_rolling_restart_under_load_repeats_nothing() {
     world.apis[0].wait_ready().await;
     load.end().await;
     world.run_until_idle().await;
-    ledger.tally(&world.receiver, &PATHS).assert_kept(0);
+    ledger
+        .tally(&world.receiver, &PATHS)
+        .outcome("F4", "workers and the API are asked to end one by one, under load")
+        .kept(0);
 }
 
 /// F5: a worker sleeps past its leases under load, wakes up, and changes nothing that was settled.
@@ -117,7 +125,8 @@ async fn f5_a_worker_that_slept_past_its_leases_does_no_harm() {
     world.run_until_idle().await;
     let after = look().await.expect("the database answers");
     assert_eq!(after.0, before.0 + 1, "the late settlements left no trace");
-    let tally = ledger.tally(&world.receiver, &["/hook"]);
-    println!("{} delivered, {} twice", tally.arrived, tally.duplicates.len());
-    tally.assert_kept(CONCURRENCY);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F5", "a worker sleeps past its leases under load, and wakes up")
+        .kept(CONCURRENCY);
 }

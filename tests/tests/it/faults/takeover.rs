@@ -4,11 +4,11 @@ use std::{collections::HashSet, time::Duration};
 
 use serde_json::json;
 use sqlx::PgPool;
-use tests::{Answer, LONG, Ledger, World, new_id, wait_until};
+use tests::{Answer, LONG, Ledger, Load, World, new_id, wait_until};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Load, emit_all, emit_some, found, leased, owned_evenly, owner_of};
+use super::{emit_all, emit_some, found, leased, owned_evenly, owner_of};
 
 const HOUR: &str = "1 hour";
 
@@ -207,7 +207,10 @@ async fn f24_a_frozen_owner_s_settlements_are_void_and_the_order_stands() {
     world.run_until_idle().await;
     expected.extend(numbered(12..30));
     assert_eq!(markers(&world, "/hook"), expected);
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(1);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F24", "the owner of an ordered connection sleeps past its time, and wakes up")
+        .kept(1);
 }
 
 /// F24: whoever dies or leaves, an ordered connection sees each event after the one before; only
@@ -245,7 +248,10 @@ async fn f24_the_order_holds_through_kills_and_stops() {
         next = next.max(n + 1);
     }
     assert_eq!(next, sent);
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(ROUNDS);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F24", "owners of an ordered connection are killed and stopped in turns")
+        .kept(ROUNDS);
 }
 
 /// F24: what one that fails does to those behind it.
@@ -311,7 +317,10 @@ async fn f4_a_stopping_worker_hands_its_idle_shards_over_at_once() {
     assert!(stopping.wait_exit(LONG).await.success());
     world.run_until_idle().await;
     owned_evenly(&world, 1).await;
-    ledger.tally(&world.receiver, &[&paths[0], &paths[1]]).assert_kept(0);
+    ledger
+        .tally(&world.receiver, &[&paths[0], &paths[1]])
+        .outcome("F4", "a worker that is asked to end hands over what it has not begun")
+        .kept(0);
 }
 
 /// Ten workers come and go under load, by their own will and without: nothing is lost, and at the end
@@ -354,7 +363,8 @@ async fn ten_workers_come_and_go_under_load_and_lose_nothing() {
     load.end().await;
     world.run_until_idle().await;
     let tally = ledger.tally(&world.receiver, &PATHS);
-    println!("{} delivered, {} twice", tally.arrived, tally.duplicates.len());
-    tally.assert_kept(killed * CONCURRENCY);
+    tally
+        .outcome("F1", "ten workers come and go under load; five of them are killed")
+        .kept(killed * CONCURRENCY);
     assert_eq!(tally.arrived, ledger.promised() * PATHS.len());
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::{Answer, LONG, Ledger, Receiver, World, event, new_id, wait_until};
+use tests::{Answer, LONG, Ledger, Load, Receiver, World, event, new_id, wait_until};
 use uuid::Uuid;
 
-use super::{Load, emit_all, emit_some, leased, owned_evenly};
+use super::{emit_all, emit_some, leased, owned_evenly};
 
 const HANDED: &str = "relay_deliveries_handed_over_total";
 
@@ -115,9 +115,10 @@ async fn f1_f6_a_process_that_does_both_is_killed_under_load() {
     }
     load.end().await;
     world.run_until_idle().await;
-    let tally = ledger.tally(&world.receiver, &["/hook"]);
-    println!("{} delivered, {} twice", tally.arrived, tally.duplicates.len());
-    tally.assert_kept(3 * CONCURRENCY);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F1, F6", "`relay serve`, one process, is killed three times under load")
+        .kept(3 * CONCURRENCY);
 }
 
 /// F4, B38: asked to end, it hands back at once what it had handed to itself and not begun.
@@ -149,7 +150,10 @@ async fn f4_b38_sigterm_gives_back_what_was_handed_over() {
     world.apis[0].restart();
     world.apis[0].wait_ready().await;
     world.run_until_idle().await;
-    ledger.tally(&world.receiver, &["/hook"]).assert_kept(0);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("F4", "`relay serve` is asked to end with deliveries in its hands")
+        .kept(0);
 }
 
 /// F24: what has an order is for a claim to see, and a paused connection gets nothing, in one process

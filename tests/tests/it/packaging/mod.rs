@@ -2,7 +2,7 @@
 
 mod compose;
 mod kubernetes;
-mod rollout;
+pub(crate) mod rollout;
 mod systemd;
 
 use std::{

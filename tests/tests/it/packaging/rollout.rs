@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::{Answer, LONG, Ledger, Process, World, new_id, wait_until};
+use tests::{Answer, LONG, Ledger, Load, Process, World, new_id, wait_until};
 
 use crate::command;
 use crate::delivery::found;
-use crate::faults::Load;
 
-async fn probe(process: &Process, path: &str) -> Option<(u16, String)> {
+pub(crate) async fn probe(process: &Process, path: &str) -> Option<(u16, String)> {
     let url = format!("http://{}{path}", process.metrics_address());
     let answer = reqwest::get(url).await.ok()?;
     Some((answer.status().as_u16(), answer.text().await.ok()?))
 }
 
-async fn wait_for_readiness(process: &Process) {
+pub(crate) async fn wait_for_readiness(process: &Process) {
     wait_until("a replacement to say that it is ready", LONG, || async {
         (probe(process, "/readyz").await?.0 == 200).then_some(())
     })
@@ -64,7 +63,10 @@ async fn f4_b38_a_rolling_update_loses_nothing_and_repeats_nothing() {
     world.apis[0].wait_ready().await;
     load.end().await;
     world.run_until_idle().await;
-    ledger.tally(&world.receiver, &PATHS).assert_kept(0);
+    ledger
+        .tally(&world.receiver, &PATHS)
+        .outcome("F4", "a rolling update: new ones get ready, old ones are asked to end")
+        .kept(0);
 }
 
 /// A worker that ends wants no more work, but lives for as long as its last request takes: whoever asks

@@ -144,6 +144,55 @@ async fn i43_a_refusal_at_the_provider_is_told_and_connects_nothing() {
     assert_eq!(world.relay.connections(org).await, Vec::<Value>::new());
 }
 
+/// I43: a code that was used, a code of somebody else's consent (whose verifier of PKCE is not ours), and
+/// an answer that names another issuer connect nothing; who was connected stays so, and each refusal is
+/// counted.
+#[tokio::test]
+async fn i43_a_used_or_stolen_code_and_a_foreign_issuer_connect_nothing() {
+    let world = world().await;
+    let (org, victim) = (new_id(), new_id());
+    let kept = world.relay.connect(world.mocks(), org, "linear").await;
+    let change = |back: &str, name: &str, value: &str| {
+        let mut url = reqwest::Url::parse(back).expect("an address");
+        let others: Vec<(String, String)> =
+            url.query_pairs().into_owned().filter(|(other, _)| other != name).collect();
+        url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, value);
+        url.to_string()
+    };
+    let code_of = |back: &str| {
+        let url = reqwest::Url::parse(back).expect("an address");
+        let found = url.query_pairs().find(|(name, _)| name == "code").map(|(_, code)| code.into());
+        let code: String = found.expect("a code");
+        code
+    };
+    let fresh = async |org| {
+        let visit = world.relay.visit(org, "linear", &[]).await;
+        (world.mocks().consent(&visit.redirect_url).await, visit.cookie)
+    };
+    let (used, cookie) = fresh(org).await;
+    world.relay.come_back(&used, cookie.as_deref()).await.expect(302);
+    let (theirs, _) = fresh(victim).await;
+    for (what, name, value) in [
+        ("a used code", "code", code_of(&used)),
+        ("a stolen code", "code", code_of(&theirs)),
+        ("another issuer", "iss", "https://evil.example".to_owned()),
+    ] {
+        let elsewhere = new_id();
+        let (back, cookie) = fresh(elsewhere).await;
+        let before = world.apis[0].metric("relay_callbacks_refused_total").await;
+        let back = change(&back, name, &value);
+        let to = location(&world.relay.come_back(&back, cookie.as_deref()).await.expect(302));
+        assert!(to.starts_with(FRONTEND_URL) && to.contains("error=linear"), "{what}: {to}");
+        assert_eq!(world.relay.connections(elsewhere).await, Vec::<Value>::new(), "{what}");
+        let after = world.apis[0].metric("relay_callbacks_refused_total").await;
+        assert!(after > before, "{what} is counted");
+    }
+    assert_eq!(world.relay.connections(victim).await, Vec::<Value>::new());
+    let still = world.relay.connections(org).await;
+    assert_eq!((still.len(), &still[0]["id"]), (1, &kept["id"]));
+    assert_eq!(still[0]["status"], "connected");
+}
+
 /// An open redirect is what phishing lives on: only pages of the frontend are gone to.
 #[tokio::test]
 async fn a_success_redirect_elsewhere_is_refused() {

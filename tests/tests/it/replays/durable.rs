@@ -49,9 +49,10 @@ async fn b40b_more_than_ten_thousand_survive_kills_and_none_is_doubled() {
         (world.outbox_len().await == 0).then_some(())
     })
     .await;
-    let tally = ledger.tally(&world.receiver, &["/hook"]);
-    println!("{} delivered, {} twice", tally.arrived, tally.duplicates.len());
-    tally.assert_kept(KILLS * CONCURRENCY);
+    ledger
+        .tally(&world.receiver, &["/hook"])
+        .outcome("B40b", "the worker is killed three times during a replay of 10,500")
+        .kept(KILLS * CONCURRENCY);
     let over = show(&world, org, id).await;
     assert_eq!((number(&over, "delivered"), number(&over, "still_waiting")), (TOTAL as i64, 0));
     // By the record as well: one end after the replay for each, and no other.
@@ -149,7 +150,6 @@ async fn f26_retention_drops_days_during_a_replay_and_live_load() {
     let (dropped, failures) = dropping.await.expect("it does not panic");
     world.run_until_idle().await;
     let over = show(&world, org, id).await;
-    println!("{dropped} days dropped, {} refusals, {over}", failures.len());
     // It waits for a lock for so long, and tries again later.
     assert!(failures.iter().all(|why| why.contains("lock timeout")), "{failures:?}");
     assert_eq!(number(&over, "considered"), DAYS * OF_A_DAY, "{over}");
@@ -171,6 +171,13 @@ async fn f26_retention_drops_days_during_a_replay_and_live_load() {
             .await
             .expect("the database answers");
     assert_eq!(missing, 0, "no promise was left without its event");
+    ledger
+        .tally_at(&world.receiver, &["/live"])
+        .outcome("F26", "retention drops days during a replay and live load")
+        .measured("days dropped", dropped)
+        .measured("times a lock was waited for in vain", failures.len())
+        .measured("deliveries replayed", of_old)
+        .kept(0);
 }
 
 /// Days long ago with events that a connection missed; gives the deliveries.
