@@ -2,9 +2,9 @@
 //! stays. Rows, kinds, times and counts are kept; payloads, names, addresses and secrets are not.
 //!
 //! An erasure goes through one table after the other in batches. Each batch commits together with how
-//! far it came ([`job`]), so that one that was interrupted, however, goes on where it was when the same
-//! is asked for again. [`events`] blanks what was reported and cancels what is promised of it, [`facts`]
-//! what was done to connections and by whom, [`rest`] the attempts and the small tables.
+//! far it came (`job`), so that one that was interrupted, however, goes on where it was when the same
+//! is asked for again. `events` blanks what was reported and cancels what is promised of it, `facts`
+//! what was done to connections and by whom, `rest` the attempts and the small tables.
 
 mod events;
 mod facts;

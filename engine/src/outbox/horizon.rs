@@ -91,7 +91,7 @@ pub struct Search<'a> {
     pub brought: &'a [Brought],
 }
 
-/// See the [module](self).
+/// What is known of what earlier claims left, and what the next one is to search.
 #[derive(Debug, Default)]
 pub struct Horizon {
     /// Whatever became due before is taken, or belongs to a connection that is `left`. `None`: nobody
