@@ -41,6 +41,8 @@ const SHY: Duration = Duration::from_secs(10);
 pub(super) const SLACK: Duration = Duration::from_secs(2);
 /// Connections that are looked up one by one.
 const LEFT_MAX: usize = 1_000;
+/// For how long what goes one at a time is looked for, after the last of it was here.
+const IN_TURN: Duration = Duration::from_secs(30);
 /// After so long of taking less than there is, everything is looked at.
 const BEHIND_MAX: Duration = Duration::from_secs(5);
 
@@ -120,6 +122,8 @@ struct Remainder {
     last_in_lane: Option<EventId>,
     /// When some of it went back: a claim that was sent before may not have seen it.
     back_at: Option<Instant>,
+    /// When something of it was last here, or came.
+    here_at: Option<Instant>,
 }
 
 /// What a claim took of one connection.
@@ -224,6 +228,11 @@ impl Horizon {
             }
         }
         for (id, known) in &self.left {
+            // What was here has ended, and is not recorded yet: until then the next waits behind it.
+            let is_near = |here_at| search.asked_at.saturating_duration_since(here_at) < IN_TURN;
+            if known.last_in_lane.is_some() && known.here_at.is_some_and(is_near) {
+                left.entry(*id).or_insert(*known);
+            }
             if known.back_at.is_some_and(|back_at| back_at >= search.asked_at) {
                 let unseen = left.entry(*id).or_insert(*known);
                 (unseen.since, unseen.back_at) = (None, known.back_at);
@@ -250,7 +259,7 @@ impl Horizon {
             Portion { oldest, .. } => search.asked_at.checked_sub(oldest).max(before),
         };
         let last_in_lane = portion.last_in_lane.or(known.and_then(|known| known.last_in_lane));
-        Remainder { since, last_in_lane, back_at: None }
+        Remainder { since, last_in_lane, back_at: None, here_at: Some(search.asked_at) }
     }
 
     /// Those that are left and that are asked for.

@@ -190,9 +190,10 @@ fn what_goes_one_at_a_time_is_looked_up_by_event_while_something_of_it_is_here()
     let short = Search { is_of_everything: false, took: ms(1), ..search(now, &[], &[]) };
     horizon.note(&Search { wants: &[want(7, 1)], ..short });
     assert_eq!(left(&horizon, &[], now), [(7, None)], "it is under way");
-    let short = Search { is_of_everything: false, took: ms(1), ..search(now, &[], &[]) };
+    let over = now + IN_TURN;
+    let short = Search { is_of_everything: false, took: ms(1), ..search(over, &[], &[]) };
     horizon.note(&short);
-    assert_eq!(left(&horizon, &[], now), [], "nothing was there");
+    assert!(horizon.left.is_empty(), "nothing was there for long");
 }
 
 #[test]
@@ -205,4 +206,22 @@ fn what_went_back_is_looked_up_until_a_claim_was_sent_after_it() {
     assert_eq!(left(&horizon, &[], now), [(1, None)], "that one was on its way before");
     horizon.note(&short(now + ms(15)));
     assert_eq!(left(&horizon, &[], now), []);
+}
+
+/// F24: what goes one at a time ends before it is recorded, and only then the next may come.
+#[test]
+fn f24_a_lane_is_looked_for_though_nothing_of_it_is_here_nor_came() {
+    let now = Instant::now();
+    let mut horizon = burnt(now);
+    let head =
+        [Brought { connection_id: id(1), in_lane: Some(EventId(Uuid::nil())), oldest: ms(5) }];
+    horizon.note(&search(now, &[], &head));
+    for seconds in [1, 3] {
+        let later = now + Duration::from_secs(seconds);
+        horizon.note(&Search { is_of_everything: false, ..search(later, &[], &[]) });
+        assert_eq!(left(&horizon, &[], later), [(1, None)], "after {seconds} s");
+    }
+    let over = now + IN_TURN;
+    horizon.note(&Search { is_of_everything: false, ..search(over, &[], &[]) });
+    assert!(horizon.left.is_empty());
 }
