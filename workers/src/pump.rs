@@ -373,7 +373,7 @@ impl Pump {
             }
         }
         self.known.extend(gained);
-        self.horizon.forget();
+        self.horizon.took_over(self.engine.config.lease, now);
         self.handed.renew_offer(now);
         // What waits there goes before what is new.
         self.is_behind = true;

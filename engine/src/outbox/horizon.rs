@@ -106,6 +106,8 @@ pub struct Horizon {
     cost: Duration,
     /// When everything is searched again, whatever it costs.
     again_at: Option<Instant>,
+    /// When the last lease has run out of those who had our shards before.
+    taken_over_at: Option<Instant>,
     /// How many others in a row cost more than that.
     dearer: u32,
     /// Until when nothing else is tried.
@@ -139,8 +141,9 @@ impl Horizon {
     #[must_use]
     pub fn look(&self, cursor: &Cursor, wants: &[Want], now: Instant) -> Look {
         let is_over = |at: Option<Instant>| at.is_none_or(|at| at <= now);
+        let is_taken_over = self.taken_over_at.is_some_and(|at| at <= now);
         let everything = match cursor.is_start() {
-            true => is_over(self.again_at),
+            true => is_over(self.again_at) || is_taken_over,
             false => self.is_of_everything,
         };
         let may_be_left_out = !everything
@@ -158,6 +161,9 @@ impl Horizon {
     /// Takes note of a claim.
     pub fn note(&mut self, search: &Search<'_>) {
         self.is_of_everything = search.is_of_everything;
+        if search.is_of_everything && search.is_from_start {
+            self.taken_over_at = self.taken_over_at.filter(|at| *at > search.asked_at);
+        }
         self.weigh(search);
         let is_behind = |since: Instant| search.asked_at.duration_since(since) > BEHIND_MAX;
         if search.is_from_start && !search.is_full && search.default_room > 0 {
@@ -185,7 +191,14 @@ impl Horizon {
         }
     }
 
-    /// The next claim searches everything: shards have come, or nobody knows what a claim did. Of what
+    /// Shards have come: everything is searched now, and once more when the last lease has run out that
+    /// somebody had who is no more.
+    pub fn took_over(&mut self, lease: Duration, now: Instant) {
+        self.forget();
+        self.taken_over_at = Some(now + lease);
+    }
+
+    /// The next claim searches everything: nobody knows what has become due. Of what
     /// goes one at a time the first may be here, and hide the others from that claim.
     pub fn forget(&mut self) {
         self.since = None;

@@ -37,11 +37,17 @@ struct Row {
     /// All in milliseconds since the beginning.
     due_at: u64,
     is_leased: bool,
+    /// Nothing of it is here any more, and that it is over is not recorded yet.
+    is_ended: bool,
     /// Whose claim is lost: the lease runs out then.
     leased_until: u64,
 }
 
 impl Row {
+    fn is_here(&self) -> bool {
+        self.is_leased && !self.is_ended && self.leased_until == u64::MAX
+    }
+
     fn place(&self) -> (i16, ConnectionId) {
         let lane = if self.is_in_lane { SHARDS } else { 0 };
         (shard_of(self.connection_id) + lane, self.connection_id)
@@ -89,7 +95,7 @@ impl Model {
         EventId(Uuid::from_u128(floor | u128::from(self.rng.random_range(0..u64::MAX))))
     }
 
-    /// Something happens: a promise, an end, a retry, a way back.
+    /// Something happens: a promise, an end, the record of all ends, a retry, a way back.
     fn happen(&mut self) {
         let lag_max = SLACK.as_millis() as u64 - 1;
         match self.rng.random_range(0..10) {
@@ -106,23 +112,25 @@ impl Model {
                     is_in_lane: number.is_multiple_of(3),
                     due_at: began_at + wait,
                     is_leased: false,
+                    is_ended: false,
                     leased_until: u64::MAX,
                 };
                 self.rows.push(row);
             }
-            4..8 => {
-                let Some(index) = self.any_leased() else { return };
-                self.rows.swap_remove(index);
+            4..7 => {
+                let Some(index) = self.any_here() else { return };
+                self.rows[index].is_ended = true;
             }
+            7 => self.rows.retain(|row| !row.is_ended),
             8 => {
-                let Some(index) = self.any_leased() else { return };
+                let Some(index) = self.any_here() else { return };
                 let lag = self.rng.random_range(0..lag_max);
                 let wait = self.rng.random_range(0..6_000);
                 self.rows[index].due_at = self.now - lag + wait;
                 self.rows[index].is_leased = false;
             }
             _ => {
-                let Some(index) = self.any_leased() else { return };
+                let Some(index) = self.any_here() else { return };
                 self.rows[index].is_leased = false;
                 let id = self.rows[index].connection_id;
                 self.horizon.handed_back(&[id], self.at(self.now));
@@ -130,11 +138,9 @@ impl Model {
         }
     }
 
-    fn any_leased(&mut self) -> Option<usize> {
-        let leased: Vec<usize> = (0..self.rows.len()).filter(|i| self.rows[*i].is_leased).collect();
-        let leased: Vec<usize> =
-            leased.into_iter().filter(|i| self.rows[*i].leased_until == u64::MAX).collect();
-        (!leased.is_empty()).then(|| leased[self.rng.random_range(0..leased.len())])
+    fn any_here(&mut self) -> Option<usize> {
+        let here: Vec<usize> = (0..self.rows.len()).filter(|i| self.rows[*i].is_here()).collect();
+        (!here.is_empty()).then(|| here[self.rng.random_range(0..here.len())])
     }
 
     fn expire(&mut self) {
@@ -147,7 +153,7 @@ impl Model {
 
     fn wants(&mut self) -> Vec<Want> {
         let mut here: BTreeMap<ConnectionId, usize> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.is_leased && row.leased_until == u64::MAX) {
+        for row in self.rows.iter().filter(|row| row.is_here()) {
             *here.entry(row.connection_id).or_default() += 1;
         }
         if self.rng.random_bool(0.2) {

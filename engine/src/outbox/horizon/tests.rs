@@ -225,3 +225,18 @@ fn f24_a_lane_is_looked_for_though_nothing_of_it_is_here_nor_came() {
     horizon.note(&Search { is_of_everything: false, ..search(over, &[], &[]) });
     assert!(horizon.left.is_empty());
 }
+
+/// F1: what a worker had in its hands that is no more is found when its leases are over.
+#[test]
+fn f1_everything_is_searched_when_the_leases_of_the_owner_before_have_run_out() {
+    let now = Instant::now();
+    let lease = ms(2_000);
+    let mut horizon = burnt(now);
+    horizon.took_over(lease, now);
+    assert!(looks_at_everything(&horizon, now), "what lies there is new");
+    horizon.note(&search(now, &[], &[]));
+    assert!(!looks_at_everything(&horizon, now + ms(1_999)));
+    assert!(looks_at_everything(&horizon, now + lease), "sooner than ever again");
+    horizon.note(&search(now + lease, &[], &[]));
+    assert!(!looks_at_everything(&horizon, now + lease + ms(1)), "once");
+}
