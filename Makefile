@@ -13,7 +13,8 @@ schemathesis := $(target)/schemathesis
 tools := RELAY_VERIFIERS_DIR=$(verifiers) RELAY_PROMETHEUS_DIR=$(prometheus) RELAY_SCHEMATHESIS_DIR=$(schemathesis)
 # What faults come to, a line for each, until the page is written.
 outcomes := $(target)/outcomes
-fault_numbers := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28
+# By their names, those that are about something else as well included.
+fault_tests := faults:: names:: restore:: retention:: f16_ f20_ f26_ f28_ rolling_update b40b_more b32_beside
 
 .PHONY: help run test console lint doc bench faults failover soak fuzz schemathesis simulate sqlx audit sbom
 .DEFAULT_GOAL := help
@@ -58,8 +59,8 @@ faults: ## Every fault, really done, the long ones too: minutes; writes the tabl
 	scripts/setup-faketime >/dev/null
 	cargo test --workspace --no-run
 	scripts/setup-previous >/dev/null
-	rm -rf $(outcomes)
-	RELAY_FAULTS_DIR=$(outcomes) $(relay) with-postgres --fast -- cargo test --workspace --test it -- --include-ignored $(foreach n,$(fault_numbers),f$(n)_)
+	rm -f $(outcomes)/[BF]*.jsonl
+	RELAY_FAULTS_DIR=$(outcomes) $(relay) with-postgres --fast -- cargo test --workspace --test it -- --include-ignored $(fault_tests)
 	RELAY_FAULTS_DIR=$(outcomes) $(MAKE) failover
 	$(target)/debug/reliability $(outcomes) docs/reliability.md
 
@@ -71,7 +72,8 @@ failover: ## Loses the primary of a Postgres with standbys (Patroni, etcd, HAPro
 soak: ## Faults by lot under load, and a look for leaks: MINUTES=30; SEED=42 plays the same again, ROUND=17 one round of it
 	scripts/setup-postgres
 	cargo test --workspace --no-run
-	RELAY_FAULTS_DIR=$(target)/soak RELAY_SOAK_MINUTES=$(if $(ROUND),,$(or $(MINUTES),30)) RELAY_SOAK_SEED=$(SEED) RELAY_SOAK_ROUND=$(ROUND) $(relay) with-postgres --fast -- cargo test --workspace --test soak -- --nocapture
+	RELAY_FAULTS_DIR=$(outcomes) RELAY_SOAK_MINUTES=$(if $(ROUND),,$(or $(MINUTES),30)) RELAY_SOAK_SEED=$(SEED) RELAY_SOAK_ROUND=$(ROUND) $(relay) with-postgres --fast -- cargo test --workspace --test soak -- --nocapture
+	$(target)/debug/reliability $(outcomes) docs/reliability.md
 
 fuzz: ## Looks a minute for inputs that break each property; ARGS="url_guard" narrows it, FUZZ_SECONDS=600 looks longer
 	scripts/fuzz $(ARGS)

@@ -180,8 +180,55 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Addresses that are not public, in every spelling.
+    pub(crate) const NOT_PUBLIC: &[&str] = &[
+        "127.0.0.1",
+        "[::1]",
+        "0.0.0.0", // I1-3
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "１２７.０.０.１",
+        "%31%32%37.0.0.1", // I4-9
+        "127.0.0.1.",      // I10
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "[fd00:ec2::254]",
+        "100.100.100.200",
+        "192.0.0.192",
+        "168.63.129.16", // I11
+        "[::ffff:169.254.169.254]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]", // I12-14
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:7f00:1::]",
+        "[2001:0:4136:e378::]", // I15-17
+        "[fe80::1]",
+        "[fec0::1]",
+        "[ff02::1]", // I18
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "203.0.113.9",
+        "240.0.0.1",
+        "[2001:db8::1]",
+        "[3fff::1]",
+        "[100::1]",
+    ];
+    /// The same by names.
+    const INNER_NAMES: [&str; 6] = [
+        "LOCALHOST.",
+        "x.localhost",
+        "localhost", // I10
+        "metadata.google.internal",
+        "printer.local",
+        "postgres", // I22 and kin
+    ];
 
     fn strict() -> EgressPolicy {
         EgressPolicy { own_hosts: vec!["relay.deptex.example".into()], ..EgressPolicy::default() }
@@ -198,48 +245,7 @@ mod tests {
     #[test]
     fn i1_to_i18_addresses_that_are_not_public_are_refused() {
         let policy = EgressPolicy { allow_http: true, ..strict() };
-        for host in [
-            "127.0.0.1",
-            "[::1]",
-            "0.0.0.0", // I1-3
-            "2130706433",
-            "0x7f000001",
-            "0177.0.0.1",
-            "127.1",
-            "１２７.０.０.１",
-            "%31%32%37.0.0.1", // I4-9
-            "127.0.0.1.",
-            "LOCALHOST.",
-            "x.localhost",
-            "localhost", // I10
-            "169.254.169.254",
-            "0xa9fea9fe",
-            "[fd00:ec2::254]",
-            "100.100.100.200",
-            "192.0.0.192",
-            "168.63.129.16", // I11
-            "[::ffff:169.254.169.254]",
-            "[::ffff:7f00:1]",
-            "[::127.0.0.1]", // I12-14
-            "[64:ff9b::a9fe:a9fe]",
-            "[2002:7f00:1::]",
-            "[2001:0:4136:e378::]", // I15-17
-            "[fe80::1]",
-            "[fec0::1]",
-            "[ff02::1]", // I18
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "198.18.0.1",
-            "203.0.113.9",
-            "240.0.0.1",
-            "[2001:db8::1]",
-            "[3fff::1]",
-            "[100::1]",
-            "metadata.google.internal",
-            "printer.local",
-            "postgres", // I22 and kin
-        ] {
+        for host in NOT_PUBLIC.iter().chain(&INNER_NAMES) {
             for scheme in ["http", "https"] {
                 assert_eq!(
                     refused(&format!("{scheme}://{host}/x"), &policy),

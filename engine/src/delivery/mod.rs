@@ -43,5 +43,5 @@ pub use read::{
 };
 pub use replay::{ReplayError, replay};
 pub use state::{Consequence, DeliveryReason, Settlement};
-pub(crate) use store::cancel;
+pub(crate) use store::{cancel, cancel_these};
 pub use sweep::{Swept, sweep};

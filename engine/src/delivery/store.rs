@@ -337,20 +337,35 @@ pub(crate) async fn cancel(
     reason: DeliveryReason,
 ) -> Result<u64, sqlx::Error> {
     // One that is being sent right now is left to its worker, which settles it as it went.
+    let promised = sqlx::query_scalar!(
+        "select o.delivery_id from relay.outbox o
+         where o.shard = any(array[relay.home_shard($2, false), relay.home_shard($2, true),
+                                   relay.parked_shard_of($2)])
+           and o.connection_id = $2 and o.organization_id = $1
+           and (o.lease_until is null or o.lease_until < now())
+         limit $3
+         for update skip locked",
+        organization_id.0,
+        connection_id.0,
+        i64::try_from(CANCELLED_MAX).unwrap_or(i64::MAX),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    cancel_these(tx, organization_id, &promised, reason).await
+}
+
+/// Cancels deliveries that the caller's transaction has locked. Returns how many.
+pub(crate) async fn cancel_these(
+    tx: &mut PgConnection,
+    organization_id: OrganizationId,
+    deliveries: &[Uuid],
+    reason: DeliveryReason,
+) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         r#"
-        with promised as materialized (
-            select o.organization_id, o.delivery_id from relay.outbox o
-            where o.shard = any(array[relay.home_shard($2, false), relay.home_shard($2, true),
-                                      relay.parked_shard_of($2)])
-              and o.connection_id = $2 and o.organization_id = $1
-              and (o.lease_until is null or o.lease_until < now())
-            limit $4
-            for update skip locked
-        ),
-        gone as (
-            delete from relay.outbox o using promised p
-            where o.organization_id = p.organization_id and o.delivery_id = p.delivery_id
+        with gone as (
+            delete from relay.outbox o using unnest($2::uuid[]) as p(delivery_id)
+            where o.organization_id = $1 and o.delivery_id = p.delivery_id
             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, o.attempt
         )
         insert into relay.attempts (
@@ -359,9 +374,8 @@ pub(crate) async fn cancel(
         from gone
         "#,
         organization_id.0,
-        connection_id.0,
+        deliveries,
         reason.as_str(),
-        i64::try_from(CANCELLED_MAX).unwrap_or(i64::MAX),
     )
     .execute(tx)
     .await?;

@@ -5,7 +5,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Asking, Batch, Counts, rest};
-use crate::{delivery::DeliveryReason, engine::Engine, id_time, ids::OrganizationId};
+use crate::{
+    delivery::{self, DeliveryReason},
+    engine::Engine,
+    id_time,
+    ids::OrganizationId,
+};
 
 /// The events of one batch.
 const EVENTS: i64 = 1_000;
@@ -119,31 +124,19 @@ async fn cancel(tx: &mut PgConnection, asking: &Asking<'_>) -> Result<u64, sqlx:
         None => DeliveryReason::ConnectionRemoved,
         Some(_) => DeliveryReason::EventMissing,
     };
-    let done = sqlx::query!(
-        "with promised as materialized (
-             select o.organization_id, o.delivery_id from relay.outbox o
-             where o.organization_id = $1 and (o.lease_until is null or o.lease_until < now())
-               and ($2 or exists (select from relay.event_log l
-                                  where l.category = 'product' and l.id = o.event_id
-                                    and l.erased_at is not null))
-             limit $4
-             for update of o skip locked
-         ),
-         gone as (
-             delete from relay.outbox o using promised p
-             where o.organization_id = p.organization_id and o.delivery_id = p.delivery_id
-             returning o.organization_id, o.delivery_id, o.connection_id, o.event_id, o.class, o.attempt
-         )
-         insert into relay.attempts (
-             organization_id, delivery_id, connection_id, event_id, class, number, settlement, reason)
-         select organization_id, delivery_id, connection_id, event_id, class, attempt, 'cancelled', $3
-         from gone",
+    let promised = sqlx::query_scalar!(
+        "select o.delivery_id from relay.outbox o
+         where o.organization_id = $1 and (o.lease_until is null or o.lease_until < now())
+           and ($2 or exists (select from relay.event_log l
+                              where l.category = 'product' and l.id = o.event_id
+                                and l.erased_at is not null))
+         limit $3
+         for update of o skip locked",
         asking.organization_id.0,
         asking.subject.is_none(),
-        reason.as_str(),
         PROMISES,
     )
-    .execute(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(done.rows_affected())
+    delivery::cancel_these(tx, asking.organization_id, &promised, reason).await
 }
