@@ -189,6 +189,7 @@ export function reason(code: string): Meaning {
 const ERROR_CLASSES: Record<string, string> = {
   blocked: "Address refused",
   dns: "Name not found",
+  resolver: "Our name servers did not answer",
   connect: "No connection",
   tls: "TLS failed",
   tls_expired: "Certificate expired",
