@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Actor, Connection, ConnectionChange, ConnectionError, ConnectionEvent, Scope,
-    checked_subscription, moment, secrets, store,
+    checked_subscription, moment, room, secrets, store,
 };
 use crate::{
     clock,
@@ -114,6 +114,7 @@ pub async fn create_custom(
     };
     let secret = Secret::new_webhook_secret();
     let mut tx = engine.db.api.begin().await?;
+    room::check(&mut tx, organization_id, 1).await?;
     let at = moment(&mut tx).await?;
     let state = Connection::begin(id, organization_id, &event, at)
         .expect("a stream begins with `connected`");

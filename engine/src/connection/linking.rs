@@ -8,7 +8,8 @@
 use uuid::Uuid;
 
 use super::{
-    Actor, Connection, ConnectionError, ConnectionEvent, Scope, TRIES_MAX, moment, record,
+    Actor, Connection, ConnectionError, ConnectionEvent, Scope, Status, TRIES_MAX, moment, record,
+    room,
     secrets::{self, TokenSet},
     store,
 };
@@ -71,7 +72,7 @@ async fn link_once(
     let installations: Vec<String> =
         linking.accounts.iter().map(|account| account.installation_id.clone()).collect();
     let known = sqlx::query!(
-        "select id, installation_id from relay.organization_integrations
+        "select id, installation_id, status from relay.organization_integrations
          where organization_id = $1 and provider = $2 and installation_id = any($3)
            and team_id is not distinct from $4 and project_id is not distinct from $5",
         linking.organization_id.0,
@@ -84,6 +85,9 @@ async fn link_once(
     .await?;
     let ids: Vec<Uuid> = known.iter().map(|row| row.id).collect();
     event_log::hold(&mut tx, &ids).await?;
+    let there = known.iter().filter(|row| row.status != Status::Disconnected.as_str()).count();
+    room::check(&mut tx, linking.organization_id, installations.len().saturating_sub(there))
+        .await?;
     let grant_id = Uuid::now_v7();
     let mut linked = Vec::with_capacity(linking.accounts.len());
     for account in &linking.accounts {

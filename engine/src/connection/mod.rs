@@ -19,6 +19,7 @@ pub(crate) mod past;
 pub mod preview;
 mod reseal;
 pub mod revocation;
+pub mod room;
 pub mod secrets;
 mod sentence;
 pub mod state;

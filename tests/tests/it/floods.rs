@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engine::connection::room::CONNECTIONS_MAX;
 use reqwest::Method;
 use serde_json::json;
 use tests::{World, event, new_id};
@@ -74,4 +75,61 @@ async fn i47_a_flood_by_one_organization_is_put_off_and_nobody_else_is() {
     }
     world.run_until_idle().await;
     assert_eq!((world.receiver.count("/loud"), world.receiver.count("/quiet")), (1, 1));
+}
+
+/// I47: an organization has only so many connections, however many are asked for at once; what it removes
+/// makes room again, and nobody else's are counted.
+#[tokio::test]
+async fn i47_an_organization_has_only_so_many_connections() {
+    let world = World::builder().workers(0).start().await;
+    let (org, other) = (new_id(), new_id());
+    let first = world.relay.create_custom(org, &world.receiver.url("/first")).await;
+    // All but three of what it may have, as if they had been made one by one.
+    sqlx::query(
+        "insert into relay.organization_integrations
+            (id, organization_id, provider, installation_id, display_name, metadata, status, connected_at, event_types,
+             version)
+         select gen_random_uuid(), organization_id, provider, n::text, display_name, metadata, status, connected_at,
+                event_types, version
+         from relay.organization_integrations, generate_series(2, $2) n where id = $1",
+    )
+    .bind(first.id)
+    .bind(CONNECTIONS_MAX - 3)
+    .execute(world.sql())
+    .await
+    .expect("seeded");
+    let custom = format!("/api/integrations/organizations/{org}/custom-integrations");
+    let made =
+        json!({ "name": "X", "type": "ticketing", "webhook_url": world.receiver.url("/more") });
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (relay, custom, made) = (world.relay.clone(), custom.clone(), made.clone());
+        asking.spawn(async move { relay.admin(org, Method::POST, &custom, Some(&made)).await });
+    }
+    let answers = asking.join_all().await;
+    let (created, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status / 100 == 2);
+    assert_eq!((created.len(), refused.len()), (3, 17));
+    for refused in refused {
+        assert_eq!((refused.status, refused.code().as_str()), (400, "too_many_connections"));
+    }
+    assert_eq!(there(&world, org).await, CONNECTIONS_MAX, "nothing is left of those");
+    // Another organization is not concerned.
+    world.relay.create_custom(other, &world.receiver.url("/other")).await;
+    // What is removed makes room, once.
+    world.relay.delete_connection(org, first.id).await.expect(200);
+    world.relay.admin(org, Method::POST, &custom, Some(&made)).await.expect(200);
+    let full = world.relay.admin(org, Method::POST, &custom, Some(&made)).await;
+    assert_eq!(full.expect(400).code(), "too_many_connections");
+}
+
+async fn there(world: &World, org: uuid::Uuid) -> i64 {
+    sqlx::query_scalar(
+        "select count(*) from relay.organization_integrations
+         where organization_id = $1 and status <> 'disconnected'",
+    )
+    .bind(org)
+    .fetch_one(world.sql())
+    .await
+    .expect("counted")
 }
