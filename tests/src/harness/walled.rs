@@ -26,6 +26,7 @@ impl Roles {
         for statement in [
             format!("create role {requests} nologin"),
             format!("create role {processes} login password '{password}' in role {requests}"),
+            format!("grant pg_read_all_stats to {processes}"),
             format!("select relay.admit('{processes}', 'processes')"),
             format!("select relay.admit('{requests}', 'requests')"),
         ] {

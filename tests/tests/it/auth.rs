@@ -277,6 +277,7 @@ async fn membership_can_come_from_the_cores_own_tables() {
              (organization_id uuid, user_id uuid, role text)",
         "create table public.organization_roles
              (organization_id uuid, name text, permissions jsonb)",
+        "grant select on public.organization_members, public.organization_roles to public",
     ] {
         sqlx::query(statement).execute(world.sql()).await.expect("the core's tables are made");
     }

@@ -42,7 +42,7 @@ async fn goes_on_up_to(bound: i32, step: i16) {
     world.receiver.answer("/hook", [Answer::ok().held()]);
     let asked = json!({ "selection": { "status": ["skipped"] }, "rate_per_second": 10_000 });
     let id = id_of(&start(&world, org, &asked).await);
-    wait_beside(&world, id, bound - ROOM as i32, step).await;
+    wait_beside(&world, (org, id), bound - ROOM as i32, step).await;
     world.workers[0].restart();
     when(&world, org, id, |replay| number(replay, "considered") >= ROOM).await;
     // Three times it was looked whether there is room.
@@ -72,18 +72,19 @@ async fn goes_on_up_to(bound: i32, step: i16) {
     assert_eq!(number(&done, "replayed"), TOTAL, "{done}");
 }
 
-/// Has deliveries of nobody's wait until tomorrow, which a replay made due.
-async fn wait_beside(world: &World, replay: Uuid, count: i32, step: i16) {
+/// Has deliveries of no connection wait until tomorrow, which a replay made due.
+async fn wait_beside(world: &World, (org, replay): (Uuid, Uuid), count: i32, step: i16) {
     sqlx::query(
         "insert into relay.outbox (organization_id, delivery_id, connection_id, event_id, shard, due_at,
                                    step, replay_id)
-         select $1, relay.uuid7(), $1, relay.uuid7(), relay.shard_of($1), now() + interval '1 day', $2, $3
+         select $1, relay.uuid7(), $5, relay.uuid7(), relay.shard_of($5), now() + interval '1 day', $2, $3
          from generate_series(1, $4)",
     )
-    .bind(tests::new_id())
+    .bind(org)
     .bind(step)
     .bind(replay)
     .bind(count)
+    .bind(tests::new_id())
     .execute(world.sql())
     .await
     .expect("the tests' role may");
