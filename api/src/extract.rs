@@ -11,7 +11,7 @@ use axum::{
         request::Parts,
     },
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use engine::{
     connection::Scope,
     ids::{ConnectionId, DeliveryId, EventId, ReplayId},
@@ -28,6 +28,8 @@ use crate::{App, error::ApiError};
 pub(crate) const JSON_BYTES_MAX: usize = 100 * 1024;
 /// How long a caller may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Up to which a body is small, and takes no more than it needs.
+const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// How much of a body that is refused is read and thrown away.
 const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// And for how long.
@@ -108,7 +110,7 @@ pub(crate) async fn read_body(
         discard(body);
         return Err(too_large());
     }
-    let mut read = BytesMut::new();
+    let mut read = Vec::new();
     let reading = async {
         while let Some(frame) = body.frame().await {
             let cut_off = |_| ApiError::bad_request("body_cut_off", "The request body was cut off");
@@ -116,12 +118,13 @@ pub(crate) async fn read_body(
             if chunk.len() > bytes_max - read.len() {
                 return Err(too_large());
             }
+            make_room(&mut read, chunk.len(), bytes_max);
             read.extend_from_slice(&chunk);
         }
         Ok(())
     };
     match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(())) => Ok(read.freeze()),
+        Ok(Ok(())) => Ok(read.into()),
         Ok(Err(refused)) => {
             discard(body);
             Err(refused)
@@ -131,6 +134,16 @@ pub(crate) async fn read_body(
             "body_timeout",
             "The request body did not arrive in time",
         )),
+    }
+}
+
+/// A body that is no longer small gets a place for all that may come, at once: what is not written to
+/// takes no memory, while one that grows leaves each of its former places behind.
+fn make_room(read: &mut Vec<u8>, more: usize, bytes_max: usize) {
+    let needed = read.len() + more;
+    if needed > read.capacity() {
+        let place = if needed > SMALL_BYTES_MAX { bytes_max } else { needed.next_power_of_two() };
+        read.reserve_exact(place.max(needed) - read.len());
     }
 }
 
@@ -349,6 +362,22 @@ mod tests {
         let error = parse_object::<Closed>(br#"{"knwon":1}"#).expect_err("refused");
         assert_eq!((error.status.as_u16(), error.code), (422, "unknown_field"));
         assert!(error.message.contains("knwon") && error.message.contains("known"));
+    }
+
+    /// I38: what is read takes one place, of what it may take at most.
+    #[test]
+    fn i38_a_body_that_grows_moves_seldom_and_never_past_the_limit() {
+        const LIMIT: usize = 8 << 20;
+        let mut read = Vec::new();
+        let mut places = Vec::new();
+        while read.len() < LIMIT {
+            make_room(&mut read, 1024, LIMIT);
+            places.push(read.capacity());
+            read.resize(read.len() + 1024, 0);
+        }
+        places.dedup();
+        let small = (10..=16).map(|power| 1 << power);
+        assert_eq!(places, small.chain([LIMIT]).collect::<Vec<usize>>());
     }
 
     fn endless() -> Body {

@@ -180,7 +180,8 @@ async fn i38_too_large_is_refused_by_an_honest_an_absent_and_a_lying_length() {
     assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
 
     let growth = world.apis[0].resident_bytes().saturating_sub(before);
-    assert!(growth < 48 << 20, "the process grew by {growth} bytes for {SENT} that were sent");
+    // The limit is 8 MiB; the rest is what reads from sockets, and what the first of each kind wakes up.
+    assert!(growth < 24 << 20, "the process grew by {growth} bytes for {SENT} that were sent");
     assert_eq!(stored(&world).await, 1, "only the first event is there");
 }
 
