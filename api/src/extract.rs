@@ -1,39 +1,29 @@
-//! Reads what a request carries: ids in the path, bounded bodies, JSON, filters.
+//! Reads what a request carries: ids in the path, JSON, filters.
 
-use std::{convert::Infallible, str::FromStr, time::Duration};
+use std::{convert::Infallible, str::FromStr};
 
 use axum::{
-    body::Body,
     extract::{FromRequest, FromRequestParts, RawPathParams, Request},
-    http::{
-        HeaderMap, StatusCode,
-        header::{CONTENT_ENCODING, CONTENT_LENGTH},
-        request::Parts,
-    },
+    http::request::Parts,
 };
 use bytes::Bytes;
 use engine::{
     connection::Scope,
     ids::{ConnectionId, DeliveryId, EventId, ReplayId},
 };
-use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use crate::{App, error::ApiError};
+use crate::{
+    App,
+    body::{read_body, require_identity},
+    error::ApiError,
+};
 
 /// The largest body of a JSON request of an admin.
 pub(crate) const JSON_BYTES_MAX: usize = 100 * 1024;
-/// How long a caller may take to send a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
-/// Up to which a body is small, and takes no more than it needs.
-const SMALL_BYTES_MAX: usize = 64 * 1024;
-/// How much of a body that is refused is read and thrown away.
-const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// And for how long.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An id in the path. One that is not a UUID names nothing, so it is not found.
 pub(crate) fn path_id<T: From<Uuid>>(
@@ -96,86 +86,6 @@ impl FromRequestParts<App> for ScopeInPath {
             Scope::Organization
         }))
     }
-}
-
-/// Reads a body of at most `bytes_max`, whatever its length claims to be.
-pub(crate) async fn read_body(
-    headers: &HeaderMap,
-    mut body: Body,
-    bytes_max: usize,
-    too_large: impl Fn() -> ApiError,
-) -> Result<Bytes, ApiError> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|text| text.parse::<u64>().ok()) > Some(bytes_max as u64) {
-        discard(body);
-        return Err(too_large());
-    }
-    let mut read = Vec::new();
-    let reading = async {
-        while let Some(frame) = body.frame().await {
-            let cut_off = |_| ApiError::bad_request("body_cut_off", "The request body was cut off");
-            let Ok(chunk) = frame.map_err(cut_off)?.into_data() else { continue };
-            if chunk.len() > bytes_max - read.len() {
-                return Err(too_large());
-            }
-            make_room(&mut read, chunk.len(), bytes_max);
-            read.extend_from_slice(&chunk);
-        }
-        Ok(())
-    };
-    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(())) => Ok(read.into()),
-        Ok(Err(refused)) => {
-            discard(body);
-            Err(refused)
-        }
-        Err(_) => Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            "The request body did not arrive in time",
-        )),
-    }
-}
-
-/// A body that is no longer small gets a place for all that may come, at once: what is not written to
-/// takes no memory, while one that grows leaves each of its former places behind.
-fn make_room(read: &mut Vec<u8>, more: usize, bytes_max: usize) {
-    let needed = read.len() + more;
-    if needed > read.capacity() {
-        let place = if needed > SMALL_BYTES_MAX { bytes_max } else { needed.next_power_of_two() };
-        read.reserve_exact(place.max(needed) - read.len());
-    }
-}
-
-/// Keeps nothing of the rest of a body, but reads it for a while: a caller who still sends when the
-/// connection closes would see a broken connection instead of our answer.
-fn discard(mut body: Body) {
-    let reading = async move {
-        let mut bytes = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            bytes += frame.data_ref().map_or(0, Bytes::len);
-            if bytes > DISCARDED_BYTES_MAX {
-                break;
-            }
-        }
-    };
-    tokio::spawn(tokio::time::timeout(DISCARD_TIMEOUT, reading));
-}
-
-/// Refuses compressed bodies: what is delivered is what was sent, and nothing is inflated here.
-pub(crate) fn require_identity(headers: &HeaderMap) -> Result<(), ApiError> {
-    let plain = headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .all(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
-    if plain {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "content_encoding_unsupported",
-        "Send the body without a Content-Encoding",
-    ))
 }
 
 /// A JSON object, for the seed's routes. The existing frontend labels everything as JSON, bodyless
@@ -288,8 +198,6 @@ pub(crate) fn filter<T: FromStr>(name: &str, value: &str, expected: &str) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
-    use futures_util::stream;
     use serde::Deserialize;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -362,60 +270,5 @@ mod tests {
         let error = parse_object::<Closed>(br#"{"knwon":1}"#).expect_err("refused");
         assert_eq!((error.status.as_u16(), error.code), (422, "unknown_field"));
         assert!(error.message.contains("knwon") && error.message.contains("known"));
-    }
-
-    /// I38: what is read takes one place, of what it may take at most.
-    #[test]
-    fn i38_a_body_that_grows_moves_seldom_and_never_past_the_limit() {
-        const LIMIT: usize = 8 << 20;
-        let mut read = Vec::new();
-        let mut places = Vec::new();
-        while read.len() < LIMIT {
-            make_room(&mut read, 1024, LIMIT);
-            places.push(read.capacity());
-            read.resize(read.len() + 1024, 0);
-        }
-        places.dedup();
-        let small = (10..=16).map(|power| 1 << power);
-        assert_eq!(places, small.chain([LIMIT]).collect::<Vec<usize>>());
-    }
-
-    fn endless() -> Body {
-        Body::from_stream(stream::repeat_with(|| {
-            Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; 1000]))
-        }))
-    }
-
-    /// I38: the length is counted, not believed.
-    #[tokio::test]
-    async fn i38_a_body_past_the_limit_is_refused_whatever_its_length_claims() {
-        let too_large = || ApiError::too_large(4096);
-        for claimed in [None, Some("4097"), Some("99999999999"), Some("10"), Some("nonsense")] {
-            let mut headers = HeaderMap::new();
-            if let Some(claimed) = claimed {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from_static(claimed));
-            }
-            let error = read_body(&headers, endless(), 4096, too_large).await.expect_err("refused");
-            assert_eq!((error.status.as_u16(), error.code), (413, "body_too_large"), "{claimed:?}");
-        }
-        let exact = Body::from(vec![b'a'; 4096]);
-        let read = read_body(&HeaderMap::new(), exact, 4096, too_large).await.expect("it fits");
-        assert_eq!(read.len(), 4096);
-    }
-
-    #[test]
-    fn i38_compressed_bodies_are_refused() {
-        for (value, fine) in [
-            ("identity", true),
-            ("Identity", true),
-            ("gzip", false),
-            ("", false),
-            ("identity, gzip", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(value));
-            assert_eq!(require_identity(&headers).is_ok(), fine, "{value:?}");
-        }
-        assert!(require_identity(&HeaderMap::new()).is_ok());
     }
 }

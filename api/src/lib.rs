@@ -5,6 +5,7 @@
 //! `error` is the one shape of a refusal; `console` is the web console; `layers` holds what is true for every request, `surface` what is counted of them; `serve` listens.
 
 mod auth;
+mod body;
 mod browser;
 mod console;
 mod csv;

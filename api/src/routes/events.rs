@@ -20,8 +20,8 @@ use uuid::Uuid;
 use crate::{
     App,
     auth::Service,
+    body::{read_body, require_identity},
     error::{ApiError, ErrorBody},
-    extract::{read_body, require_identity},
 };
 
 mod traced;

@@ -19,8 +19,9 @@ use uuid::Uuid;
 use crate::{
     App,
     auth::Manager,
+    body::{read_body, require_identity},
     error::{ApiError, ErrorBody},
-    extract::{path_id, read_body, require_identity},
+    extract::path_id,
 };
 
 /// Where the picture is.
