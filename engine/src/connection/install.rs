@@ -132,10 +132,19 @@ pub enum InstallError {
     },
     /// The connection could not be stored.
     #[error("Failed to save integration")]
-    Connection(#[from] ConnectionError),
+    Connection(#[source] ConnectionError),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+impl From<ConnectionError> for InstallError {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Refused { code, message } => Self::Refused { code, message },
+            other => Self::Connection(other),
+        }
+    }
 }
 
 impl From<sqlx::Error> for InstallError {

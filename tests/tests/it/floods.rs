@@ -84,20 +84,7 @@ async fn i47_an_organization_has_only_so_many_connections() {
     let world = World::builder().workers(0).start().await;
     let (org, other) = (new_id(), new_id());
     let first = world.relay.create_custom(org, &world.receiver.url("/first")).await;
-    // All but three of what it may have, as if they had been made one by one.
-    sqlx::query(
-        "insert into relay.organization_integrations
-            (id, organization_id, provider, installation_id, display_name, metadata, status, connected_at, event_types,
-             version)
-         select gen_random_uuid(), organization_id, provider, n::text, display_name, metadata, status, connected_at,
-                event_types, version
-         from relay.organization_integrations, generate_series(2, $2) n where id = $1",
-    )
-    .bind(first.id)
-    .bind(CONNECTIONS_MAX - 3)
-    .execute(world.sql())
-    .await
-    .expect("seeded");
+    fill(&world, first.id, CONNECTIONS_MAX - 3).await;
     let custom = format!("/api/integrations/organizations/{org}/custom-integrations");
     let made =
         json!({ "name": "X", "type": "ticketing", "webhook_url": world.receiver.url("/more") });
@@ -121,6 +108,23 @@ async fn i47_an_organization_has_only_so_many_connections() {
     world.relay.admin(org, Method::POST, &custom, Some(&made)).await.expect(200);
     let full = world.relay.admin(org, Method::POST, &custom, Some(&made)).await;
     assert_eq!(full.expect(400).code(), "too_many_connections");
+}
+
+/// Has the organization of a connection own `count`, as if they had been made one by one.
+pub(crate) async fn fill(world: &World, like: uuid::Uuid, count: i64) {
+    sqlx::query(
+        "insert into relay.organization_integrations
+            (id, organization_id, provider, installation_id, display_name, metadata, status, connected_at,
+             event_types, version)
+         select gen_random_uuid(), organization_id, provider, n::text, display_name, metadata, status,
+                connected_at, event_types, version
+         from relay.organization_integrations, generate_series(2, $2) n where id = $1",
+    )
+    .bind(like)
+    .bind(count)
+    .execute(world.sql())
+    .await
+    .expect("seeded");
 }
 
 async fn there(world: &World, org: uuid::Uuid) -> i64 {

@@ -1,5 +1,6 @@
 //! From the button to the stored connection: the eight callbacks, and everything that may not pass.
 
+use engine::connection::room::CONNECTIONS_MAX;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use tests::{FRONTEND_URL, World, new_id};
@@ -54,6 +55,31 @@ async fn reconnecting_keeps_the_connections_id() {
         assert_eq!(first["id"], second["id"], "{provider}");
         assert_eq!(world.relay.connections(org).await.len(), at_once(provider), "{provider}");
     }
+}
+
+/// I47: where an organization has no room left, no account is connected, and the admin is told why; one that
+/// is connected already can be connected again.
+#[tokio::test]
+async fn i47_where_there_is_no_room_an_account_is_only_connected_again() {
+    let world = world().await;
+    let org = new_id();
+    let slack = world.relay.connect(world.mocks(), org, "slack").await;
+    let id = slack["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    crate::floods::fill(&world, id, CONNECTIONS_MAX).await;
+    let visit = world.relay.visit(org, "linear", &[]).await;
+    let landing = world.relay.go_through(world.mocks(), &visit).await;
+    assert_eq!(landing.query.get("error").map(String::as_str), Some("linear"));
+    assert!(landing.query["message"].contains("Remove one first"), "{landing:?}");
+    assert_eq!(world.relay.connections(org).await.len(), CONNECTIONS_MAX as usize);
+    let again = world.relay.connect(world.mocks(), org, "slack").await;
+    assert_eq!(again["id"], slack["id"]);
+    world.relay.delete_connection(org, id).await.expect(200);
+    world.relay.connect(world.mocks(), org, "linear").await;
+    // Now there is no room for the one that was removed.
+    let visit = world.relay.visit(org, "slack", &[]).await;
+    let landing = world.relay.go_through(world.mocks(), &visit).await;
+    assert_eq!(landing.query.get("error").map(String::as_str), Some("slack"));
+    assert_eq!(world.relay.connections(org).await.len(), CONNECTIONS_MAX as usize);
 }
 
 /// No token is shown by any route, nor kept in clear anywhere in the database.
