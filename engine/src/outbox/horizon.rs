@@ -34,7 +34,8 @@ const DEAR_MIN: u32 = 3;
 const SHARE: u32 = 50;
 const AGAIN_MIN: Duration = Duration::from_secs(5);
 const AGAIN_MAX: Duration = Duration::from_secs(15);
-/// How long nothing else is tried, once that was dearer still so many times in a row.
+/// After so many others in a row that cost more than the last of them, one of them is made to compare, since
+/// it may be the machine that is slow now; and for how long nothing else is tried where it costs less.
 const DEARER_MIN: u32 = 10;
 const SHY: Duration = Duration::from_secs(10);
 /// How much later than it became due a row may be committed, and be found at once.
@@ -108,8 +109,9 @@ pub struct Horizon {
     again_at: Option<Instant>,
     /// When the last lease has run out of those who had our shards before.
     taken_over_at: Option<Instant>,
-    /// How many others in a row cost more than that.
+    /// How many others in a row cost more than that, and the least that one of them did.
     dearer: u32,
+    least: Duration,
     /// Until when nothing else is tried.
     shy_until: Option<Instant>,
     /// What the round of claims searches that is not over.
@@ -143,7 +145,7 @@ impl Horizon {
         let is_over = |at: Option<Instant>| at.is_none_or(|at| at <= now);
         let is_taken_over = self.taken_over_at.is_some_and(|at| at <= now);
         let everything = match cursor.is_start() {
-            true => is_over(self.again_at) || is_taken_over,
+            true => is_over(self.again_at) || is_taken_over || self.dearer >= DEARER_MIN,
             false => self.is_of_everything,
         };
         let may_be_left_out = !everything
@@ -214,11 +216,14 @@ impl Horizon {
             self.dear = if cost > CHEAP { self.dear.saturating_add(1) } else { 0 };
             self.cost = cost;
             self.again_at = Some(over + cost.saturating_mul(SHARE).clamp(AGAIN_MIN, AGAIN_MAX));
-            return;
-        }
-        self.dearer = if cost > self.cost { self.dearer.saturating_add(1) } else { 0 };
-        if self.dearer >= DEARER_MIN {
-            (self.dearer, self.shy_until) = (0, Some(over + SHY));
+            if std::mem::take(&mut self.dearer) >= DEARER_MIN && cost < self.least {
+                self.shy_until = Some(over + SHY);
+            }
+        } else if cost > self.cost {
+            self.least = if self.dearer == 0 { cost } else { self.least.min(cost) };
+            self.dearer = self.dearer.saturating_add(1);
+        } else {
+            self.dearer = 0;
         }
     }
 

@@ -96,20 +96,38 @@ fn dear_searches_become_rare_and_one_that_is_cheap_again_ends_that() {
     assert!(looks_at_everything(&horizon, now));
 }
 
+/// One that has seen so many others in a row cost a little more than a search of everything did.
+fn in_doubt(now: Instant) -> Horizon {
+    let mut horizon = burnt(now);
+    let short = Search { is_of_everything: false, took: ms(151), ..search(now, &[], &[]) };
+    for _ in 0..DEARER_MIN {
+        assert!(!looks_at_everything(&horizon, now + short.took), "it may be an accident");
+        horizon.note(&short);
+    }
+    horizon
+}
+
 #[test]
 fn what_is_dearer_than_a_search_of_everything_is_not_tried_again_soon() {
     let now = Instant::now();
-    let mut horizon = burnt(now);
-    let short = Search { is_of_everything: false, took: ms(151), ..search(now, &[], &[]) };
-    for _ in 1..DEARER_MIN {
-        horizon.note(&short);
-        assert!(!looks_at_everything(&horizon, now + short.took), "it may be an accident");
-    }
-    horizon.note(&short);
-    assert!(looks_at_everything(&horizon, now + short.took));
-    horizon.note(&search(now + SHY - ms(200), &[], &[]));
-    assert!(looks_at_everything(&horizon, now + SHY));
-    assert!(!looks_at_everything(&horizon, now + short.took + SHY));
+    let mut horizon = in_doubt(now);
+    assert!(looks_at_everything(&horizon, now + ms(151)), "to compare");
+    horizon.note(&search(now + ms(151), &[], &[]));
+    let compared = now + ms(151) + DEAR;
+    assert!(looks_at_everything(&horizon, compared));
+    horizon.note(&search(compared + SHY - ms(200), &[], &[]));
+    assert!(looks_at_everything(&horizon, compared + SHY - ms(1)));
+    assert!(!looks_at_everything(&horizon, compared + SHY));
+}
+
+#[test]
+fn a_machine_that_is_slow_for_a_while_changes_nothing() {
+    let now = Instant::now();
+    let mut horizon = in_doubt(now);
+    assert!(looks_at_everything(&horizon, now + ms(151)), "to compare");
+    let slow = Search { took: ms(152), ..search(now + ms(151), &[], &[]) };
+    horizon.note(&slow);
+    assert!(!looks_at_everything(&horizon, now + ms(151) + slow.took));
 }
 
 #[test]
