@@ -31,10 +31,12 @@ pub(crate) async fn read_body(
     too_large: impl Fn() -> ApiError,
 ) -> Result<Bytes, ApiError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|text| text.parse::<u64>().ok()) > Some(bytes_max as u64) {
+    let announced = announced.and_then(|text| text.parse::<u64>().ok());
+    if announced > Some(bytes_max as u64) {
         discard(body);
         return Err(too_large());
     }
+    let most = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(bytes_max);
     let mut read = Vec::new();
     let reading = async {
         while let Some(frame) = body.frame().await {
@@ -43,7 +45,7 @@ pub(crate) async fn read_body(
             if chunk.len() > bytes_max - read.len() {
                 return Err(too_large());
             }
-            make_room(&mut read, chunk.len(), bytes_max);
+            make_room(&mut read, chunk.len(), most);
             read.extend_from_slice(&chunk);
         }
         Ok(())
@@ -62,12 +64,12 @@ pub(crate) async fn read_body(
     }
 }
 
-/// A body that is no longer small gets a place for all that may come, at once: what is not written to
-/// takes no memory, while one that grows leaves each of its former places behind.
-fn make_room(read: &mut Vec<u8>, more: usize, bytes_max: usize) {
+/// A body that is no longer small gets a place for the most that is to come, at once: what is not written
+/// to takes no memory, while one that grows leaves each of its former places behind.
+fn make_room(read: &mut Vec<u8>, more: usize, most: usize) {
     let needed = read.len() + more;
     if needed > read.capacity() {
-        let place = if needed > SMALL_BYTES_MAX { bytes_max } else { needed.next_power_of_two() };
+        let place = if needed > SMALL_BYTES_MAX { most } else { needed.next_power_of_two() };
         read.reserve_exact(place.max(needed) - read.len());
     }
 }
