@@ -16,7 +16,7 @@ use sqlx::{
 mod pulse;
 
 pub use self::pulse::Pulse;
-use crate::{secret::Secret, walls};
+use crate::{ids::OrganizationId, secret::Secret, walls};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -137,6 +137,21 @@ pub(crate) async fn by_index(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     .bind(values)
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Of what goes by this name, and counts before it adds, an organization's transactions go one at a time: the
+/// others wait here until it ends.
+pub(crate) async fn one_at_a_time(
+    tx: &mut PgConnection,
+    name: &str,
+    organization_id: OrganizationId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text || ':' || $2::uuid, 0))")
+        .bind(name)
+        .bind(organization_id.0)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! How many connections an organization may have at once.
 
 use super::ConnectionError;
-use crate::ids::OrganizationId;
+use crate::{db, ids::OrganizationId};
 
 /// The most that an organization has at once; what it removed is not counted.
 pub const CONNECTIONS_MAX: i64 = 1_000;
@@ -16,12 +16,7 @@ pub(super) async fn check(
     if more == 0 {
         return Ok(());
     }
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended('relay.connections:' || $1::uuid, 0))",
-        organization_id.0,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    db::one_at_a_time(tx, "relay.connections", organization_id).await?;
     let there = sqlx::query_scalar!(
         r#"select count(*) as "count!" from relay.organization_integrations
            where organization_id = $1 and status <> 'disconnected'"#,

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::{self, Timestamp},
     connection::{Actor, Status, store as connections},
-    db::DbError,
+    db::{self, DbError},
     engine::Engine,
     ids::{OrganizationId, ReplayId},
     page,
@@ -52,12 +52,7 @@ pub async fn start(
     check_connected(&mut tx, organization_id, &asked.selection).await?;
     check_names(&mut tx, organization_id, &criteria).await?;
     // Of many that are asked for at once no more begin than may.
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended('relay.replay_jobs:' || $1::uuid, 0))",
-        organization_id.0,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    db::one_at_a_time(&mut tx, "relay.replay_jobs", organization_id).await?;
     let under_way = sqlx::query_scalar!(
         r#"select count(*) as "count!" from relay.replay_jobs
            where organization_id = $1 and status in ('counting', 'running', 'paused')"#,
