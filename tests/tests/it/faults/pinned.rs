@@ -307,12 +307,9 @@ impl Cost {
 
 /// How many claims went by the index that only those use which look back a little.
 async fn looks_back(world: &World) -> i64 {
-    sqlx::query_scalar(
-        "select idx_scan from pg_stat_user_indexes where indexrelname = 'outbox_lately_due'",
-    )
-    .fetch_one(world.sql())
-    .await
-    .expect("it answers")
+    let scans =
+        "select idx_scan from pg_stat_user_indexes where indexrelname = 'outbox_lately_due'";
+    sqlx::query_scalar(scans).fetch_one(world.sql()).await.expect("it answers")
 }
 
 /// F14: with a snapshot that is held, claims stay cheap, the holder is told of, nothing is lost, and once it
